@@ -1,0 +1,1 @@
+"""Nouns and protocols. Standard library and numpy only; imports nothing from the floors above."""

@@ -1,0 +1,118 @@
+"""What rollouts cost, and the one purse they are paid from."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What was spent. Tokens: `fresh` were computed by the model as context, `cached` were context found
+    in a cache, `decoded` were sampled. `steps` are environment steps, `seconds` wall time, `usd` money."""
+
+    trajectories: int = 0
+    fresh: int = 0
+    cached: int = 0
+    decoded: int = 0
+    steps: int = 0
+    model_seconds: float = 0.0
+    env_seconds: float = 0.0
+    usd: float = 0.0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+    @property
+    def seconds(self) -> float:
+        """Model and environment seconds together (summed over parallel episodes)."""
+        return self.model_seconds + self.env_seconds
+
+    def json(self) -> dict[str, float]:
+        """All fields by name."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+class Budget:
+    """A purse with limits, optionally part of a larger purse.
+
+    Invariant: reserved + spent <= limit for trajectories and for sampled tokens, here and in every
+    parent; both are hard. Seconds and money are soft: `open` turns False when they are gone, and the
+    overshoot can be read off `spent`. What is reserved is either charged or refunded. Thread-safe.
+    """
+
+    def __init__(
+        self,
+        *,
+        trajectories: int | None = None,
+        tokens: int | None = None,
+        seconds: float | None = None,
+        usd: float | None = None,
+        parent: Budget | None = None,
+    ) -> None:
+        given = {"trajectories": trajectories, "tokens": tokens, "seconds": seconds, "usd": usd}
+        for name, limit in given.items():
+            if limit is not None and limit < 0:
+                raise ValueError(f"a budget of {name} must not be negative, got {limit}")
+        self.limits = {name: limit for name, limit in given.items() if limit is not None}
+        self.parent = parent
+        self.spent = Cost()
+        self._reserved = {"trajectories": 0, "tokens": 0}
+        self._lock = parent._lock if parent is not None else threading.RLock()
+
+    def left(self, unit: str) -> float:
+        """What remains of `unit` (trajectories, tokens, seconds, usd) after reservations; inf if unlimited."""
+        with self._lock:
+            mine = float("inf")
+            if unit in self.limits:
+                mine = self.limits[unit] - self._used(unit) - self._reserved.get(unit, 0)
+            return min(mine, self.parent.left(unit)) if self.parent else mine
+
+    @property
+    def open(self) -> bool:
+        """Is anything left of every limited unit?"""
+        return all(self.left(unit) > 0 for unit in ("trajectories", "tokens", "seconds", "usd"))
+
+    def reserve(self, unit: str, amount: int) -> int:
+        """Reserve up to `amount` trajectories or tokens; returns how many were granted (maybe 0)."""
+        with self._lock:
+            granted = max(0, int(min(amount, self.left(unit))))
+            purse: Budget | None = self
+            while purse is not None:
+                purse._reserved[unit] += granted
+                purse = purse.parent
+            return granted
+
+    def refund(self, unit: str, amount: int) -> None:
+        """Give back a reservation that was not used."""
+        with self._lock:
+            purse: Budget | None = self
+            while purse is not None:
+                if amount > purse._reserved[unit]:
+                    held = purse._reserved[unit]
+                    raise ValueError(f"refund of {amount} {unit}, but only {held} are reserved")
+                purse._reserved[unit] -= amount
+                purse = purse.parent
+
+    def charge(self, cost: Cost, *, reserved_tokens: int = 0, reserved_trajectories: int = 0) -> None:
+        """Book `cost` and release the reservations it was made under."""
+        with self._lock:
+            self.refund("tokens", reserved_tokens)
+            self.refund("trajectories", reserved_trajectories)
+            purse: Budget | None = self
+            while purse is not None:
+                purse.spent += cost
+                purse = purse.parent
+
+    def _used(self, unit: str) -> float:
+        match unit:
+            case "trajectories":
+                return self.spent.trajectories
+            case "tokens":
+                return self.spent.decoded
+            case "seconds":
+                return self.spent.seconds
+            case "usd":
+                return self.spent.usd
+            case _:
+                raise ValueError(f"no such budget unit: {unit!r}")

@@ -1,0 +1,67 @@
+"""What holds after a step: named verdicts with evidence, and the score they make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """ERROR: the check itself failed. SKIPPED: not applicable yet. Neither is a failed check."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    ERROR = "error"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One check's finding: `score` in [0, 1], `evidence` the proof in words or JSON text."""
+
+    name: str
+    status: Status
+    score: float
+    evidence: str
+    weight: float = 1.0
+    required: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.score <= 1.0:
+            raise ValueError(f"verdict {self.name!r}: score must lie in [0, 1], got {self.score}")
+        if self.weight < 0.0:
+            raise ValueError(f"verdict {self.name!r}: weight must not be negative, got {self.weight}")
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        passed: bool,
+        *,
+        evidence: str,
+        score: float | None = None,
+        weight: float = 1.0,
+        required: bool = True,
+    ) -> Verdict:
+        """A verdict from a yes or no; the score is 1 or 0 unless given."""
+        status = Status.PASS if passed else Status.FAIL
+        worth = float(passed) if score is None else score
+        return cls(name, status, worth, evidence, weight=weight, required=required)
+
+
+def success(verdicts: Iterable[Verdict]) -> bool | None:
+    """Do all required checks pass? None where a required check has no finding, or there is none."""
+    required = [v for v in verdicts if v.required]
+    if any(v.status is Status.FAIL for v in required):
+        return False
+    if not required or any(v.status in (Status.ERROR, Status.SKIPPED) for v in required):
+        return None
+    return True
+
+
+def potential(verdicts: Iterable[Verdict]) -> float:
+    """The weighted mean score over the checks that have a finding, in [0, 1]; 0 if none has."""
+    found = [v for v in verdicts if v.status in (Status.PASS, Status.FAIL)]
+    weight = sum(v.weight for v in found)
+    return sum(v.weight * v.score for v in found) / weight if weight > 0 else 0.0

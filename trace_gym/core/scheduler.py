@@ -1,0 +1,113 @@
+"""The scheduler's protocol: it is told events and answers with grants. It does no I/O.
+
+Given the same pool, the same predictions and the same order of events it makes the same decisions: that
+is what makes a run resumable from its journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+from trace_gym.core.budget import Budget
+from trace_gym.core.episode import FailureCause
+from trace_gym.core.predictor import Prediction
+from trace_gym.core.tree import Anchor, Forest, RolloutTree
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A task that rollouts may be granted to. `index` is its place in the pool and its tree's number."""
+
+    index: int
+    task: str
+    suite: str
+    family: str
+    max_turns: int
+    prediction: Prediction | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """`count` rollouts from `anchor`. `number` is unique within the step; `propensity` is the probability (or
+    share) with which this anchor was chosen, where the rule is random; `reason` is for people."""
+
+    number: int
+    anchor: Anchor
+    count: int
+    reason: str
+    propensity: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise ValueError(f"a grant is for at least one rollout, got {self.count}")
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Stop what is left of a grant: rollouts not begun are refunded, running ones are cut."""
+
+    grant: int
+
+
+@dataclass(frozen=True, slots=True)
+class TurnDone:
+    """A rollout took a turn and goes on."""
+
+    tree: int
+    rollout: int
+    node: int
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeDone:
+    """A rollout ended; its outcome is in the tree. `predictions` holds V~ at the nodes of its path that can be
+    anchors (the root included), as known now."""
+
+    tree: int
+    rollout: int
+    predictions: Mapping[int, Prediction] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class GrantFailed:
+    """One rollout of a grant was given up, after retries; its trajectory is refunded."""
+
+    tree: int
+    grant: int
+    rollout: int | None
+    cause: FailureCause
+
+
+Event: TypeAlias = TurnDone | EpisodeDone | GrantFailed
+
+
+class Scheduler(Protocol):
+    """Spends one budget over tasks and turn prefixes. Every rollout granted ends in exactly one
+    EpisodeDone or GrantFailed."""
+
+    @property
+    def pool_size(self) -> int | None:
+        """How many candidates it wants to choose from; None: as many as it can grant."""
+        ...
+
+    def propose(self, pool: Sequence[Candidate], budget: Budget) -> Sequence[Grant]:
+        """Open a step."""
+        ...
+
+    def observe(self, tree: RolloutTree, event: Event) -> Sequence[Grant | Cancel]:
+        """Take note of an event and, maybe, grant or cancel."""
+        ...
+
+    def learn(self, forest: Forest) -> Mapping[str, float]:
+        """Close the step; returns metrics."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything needed to go on exactly."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up where `state_dict` was taken."""
+        ...
