@@ -33,6 +33,9 @@ class Cost:
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
+FREE = Cost()
+
+
 class Budget:
     """A purse with limits, optionally part of a larger purse.
 
@@ -61,7 +64,7 @@ class Budget:
         self._lock = parent._lock if parent is not None else threading.RLock()
 
     def left(self, unit: str) -> float:
-        """What remains of `unit` (trajectories, tokens, seconds, usd) after reservations; inf if unlimited."""
+        """What remains of `unit` (trajectories, tokens, seconds, usd) after reservations, or inf."""
         with self._lock:
             mine = float("inf")
             if unit in self.limits:

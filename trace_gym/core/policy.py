@@ -18,7 +18,7 @@ class Finish(StrEnum):
     LENGTH = "length"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SampleRequest:
     """One turn to sample: `prompt_ids` (T,), a limit, and a seed that alone decides the draw.
 
@@ -41,7 +41,7 @@ class SampleRequest:
             raise ValueError("a sample request needs at least one prompt token")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Completion:
     """What was sampled: `token_ids` (A,), `logprobs` (A,) under the distribution it was drawn from and
     `entropy` (A,), in nats; `hidden` (D,) the last hidden state at the end of the prompt, if the policy

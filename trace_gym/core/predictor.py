@@ -11,7 +11,7 @@ from trace_gym.core.tokens import FloatArray
 from trace_gym.core.tree import Forest
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Prefix:
     """A turn prefix to be judged (depth 0: the bare task). `hidden` (D,) is the policy's state there."""
 
@@ -26,7 +26,8 @@ class Prefix:
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """Success of play from a prefix: mean in (0, 1); `concentration`, the number of observations it is
-    worth (a Beta's a+b); `tokens`, expected tokens sampled until the end, and `turns` likewise (None: unknown)."""
+    worth (a Beta's a+b); `tokens` and `turns`, what is expected to be sampled until the end (None:
+    unknown)."""
 
     mean: float
     concentration: float = 2.0

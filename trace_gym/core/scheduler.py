@@ -62,8 +62,8 @@ class TurnDone:
 
 @dataclass(frozen=True, slots=True)
 class EpisodeDone:
-    """A rollout ended; its outcome is in the tree. `predictions` holds V~ at the nodes of its path that can be
-    anchors (the root included), as known now."""
+    """A rollout ended; its outcome is in the tree. `predictions` holds V~ at the nodes of its path that can
+    be anchors (the root included), as known now."""
 
     tree: int
     rollout: int

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from trace_gym.core.budget import Cost
+from trace_gym.core.budget import FREE, Cost
 from trace_gym.core.episode import Actor, Episode, FailureCause, Rollout, StopReason, Turn
 from trace_gym.core.task import Task
 from trace_gym.core.tokens import IntArray, ids
@@ -130,7 +130,7 @@ class RolloutTree:
     @property
     def cost(self) -> Cost:
         """What all its turns cost together; a shared turn counts once."""
-        return sum((turn.cost for turn in self.turns), Cost())
+        return sum((turn.cost for turn in self.turns), FREE)
 
 
 @dataclass(slots=True)
@@ -143,7 +143,7 @@ class Forest:
     @property
     def cost(self) -> Cost:
         """What the step cost."""
-        return sum((tree.cost for tree in self.trees), Cost())
+        return sum((tree.cost for tree in self.trees), FREE)
 
     def episodes(self) -> list[Episode]:
         """Every ended rollout, as an episode."""
