@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from trace_gym.core.action import Action, ToolSpec
 from trace_gym.core.budget import FREE, Cost
 from trace_gym.core.episode import Actor, Turn
-from trace_gym.core.tokens import NO_FLOATS, NO_IDS, FloatArray, IntArray
+from trace_gym.core.tokens import FloatArray, IntArray, floats, ids
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,10 +38,10 @@ class Move:
     action: Action
     actor: Actor = Actor.AGENT
     text: str = ""
-    context_ids: IntArray = NO_IDS
-    action_ids: IntArray = NO_IDS
-    logprobs: FloatArray = NO_FLOATS
-    entropy: FloatArray = NO_FLOATS
+    context_ids: IntArray = field(default_factory=ids)
+    action_ids: IntArray = field(default_factory=ids)
+    logprobs: FloatArray = field(default_factory=floats)
+    entropy: FloatArray = field(default_factory=floats)
     hidden: FloatArray | None = None
     policy_version: int | None = None
     cost: Cost = FREE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 
 
@@ -61,7 +62,7 @@ class Budget:
         self.parent = parent
         self.spent = Cost()
         self._reserved = {"trajectories": 0, "tokens": 0}
-        self._lock = parent._lock if parent is not None else threading.RLock()
+        self._lock: AbstractContextManager[object] = parent._lock if parent else threading.RLock()
 
     def left(self, unit: str) -> float:
         """What remains of `unit` (trajectories, tokens, seconds, usd) after reservations, or inf."""

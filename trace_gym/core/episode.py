@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from trace_gym.core.action import Action
 from trace_gym.core.budget import FREE, Cost
 from trace_gym.core.check import Verdict, success
 from trace_gym.core.task import Task
-from trace_gym.core.tokens import NO_FLOATS, NO_IDS, FloatArray, IntArray
+from trace_gym.core.tokens import FloatArray, IntArray, floats, ids
 
 
 class Actor(StrEnum):
@@ -63,10 +63,10 @@ class Turn:
     verdicts: tuple[Verdict, ...] = ()
     action: Action | None = None
     text: str = ""
-    context_ids: IntArray = NO_IDS
-    action_ids: IntArray = NO_IDS
-    logprobs: FloatArray = NO_FLOATS
-    entropy: FloatArray = NO_FLOATS
+    context_ids: IntArray = field(default_factory=ids)
+    action_ids: IntArray = field(default_factory=ids)
+    logprobs: FloatArray = field(default_factory=floats)
+    entropy: FloatArray = field(default_factory=floats)
     hidden: FloatArray | None = None
     policy_version: int | None = None
     reward: float = 0.0

@@ -26,10 +26,6 @@ def floats(values: Sequence[float] | FloatArray = ()) -> FloatArray:
     return array
 
 
-NO_IDS = ids()
-NO_FLOATS = floats()
-
-
 class Tokenizer(Protocol):
     """What renderers need. `encode` never yields control tokens, whatever the text says."""
 
