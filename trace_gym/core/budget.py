@@ -77,6 +77,11 @@ class Budget:
         """Is anything left of every limited unit?"""
         return all(self.left(unit) > 0 for unit in ("trajectories", "tokens", "seconds", "usd"))
 
+    @property
+    def open_soft(self) -> bool:
+        """Is anything left of seconds and money, the soft limits?"""
+        return self.left("seconds") > 0 and self.left("usd") > 0
+
     def reserve(self, unit: str, amount: int) -> int:
         """Reserve up to `amount` trajectories or tokens; returns how many were granted (maybe 0)."""
         with self._lock:

@@ -34,7 +34,8 @@ class StopReason(StrEnum):
 
 
 class FailureCause(StrEnum):
-    """What broke when an episode is invalid; none of these is the agent's doing."""
+    """What broke when an episode is invalid; none of these is the agent's doing. CONTEXT: the task's own
+    prompt exceeds the model's context."""
 
     ENVIRONMENT = "environment"
     SANDBOX = "sandbox"
@@ -43,6 +44,7 @@ class FailureCause(StrEnum):
     STORAGE = "storage"
     FORK = "fork"
     TIMEOUT = "timeout"
+    CONTEXT = "context"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,6 +104,11 @@ class Rollout:
     def scored(self) -> bool:
         """Does its outcome count (neither running, censored, cancelled nor invalid)?"""
         return self.stop in (StopReason.TERMINATED, StopReason.MAX_TURNS, StopReason.CONTEXT)
+
+    @property
+    def spent(self) -> int:
+        """How many trajectories it counts for: one, unless it broke, still runs or never took a turn."""
+        return int(self.stop not in (None, StopReason.INVALID) and self.tip != self.anchor)
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,11 +53,13 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class TurnDone:
-    """A rollout took a turn and goes on."""
+    """A rollout took a turn and goes on. `extent` of any event: how many turns and rollouts its tree held
+    then, so that a journal can show the tree as it was."""
 
     tree: int
     rollout: int
     node: int
+    extent: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class EpisodeDone:
     tree: int
     rollout: int
     predictions: Mapping[int, Prediction] = field(default_factory=dict)
+    extent: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,7 @@ class GrantFailed:
     grant: int
     rollout: int | None
     cause: FailureCause
+    extent: tuple[int, int] = (0, 0)
 
 
 Event: TypeAlias = TurnDone | EpisodeDone | GrantFailed
@@ -90,6 +94,16 @@ class Scheduler(Protocol):
     @property
     def pool_size(self) -> int | None:
         """How many candidates it wants to choose from; None: as many as it can grant."""
+        ...
+
+    @property
+    def forks(self) -> bool:
+        """May it grant anchors other than roots? If not, no snapshots are kept."""
+        ...
+
+    @property
+    def hears_turns(self) -> bool:
+        """Must it be told of every TurnDone?"""
         ...
 
     def propose(self, pool: Sequence[Candidate], budget: Budget) -> Sequence[Grant]:

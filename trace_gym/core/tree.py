@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -129,8 +129,21 @@ class RolloutTree:
 
     @property
     def cost(self) -> Cost:
-        """What all its turns cost together; a shared turn counts once."""
-        return sum((turn.cost for turn in self.turns), FREE)
+        """What its turns cost together, a shared turn once; trajectories as `Rollout.spent` counts them."""
+        played = Cost(trajectories=sum(rollout.spent for rollout in self.rollouts))
+        return sum((turn.cost for turn in self.turns), played)
+
+    def as_of(self, extent: tuple[int, int], ended: Collection[int]) -> RolloutTree:
+        """The tree when it held `extent` = (turns, rollouts) and only the rollouts in `ended` (and those that
+        broke) had ended; the others are shown as still running."""
+        turns, rollouts = extent
+        seen = RolloutTree(self.index, self.task, self.turns[:turns], [])
+        tips = {turn.rollout: node for node, turn in enumerate(seen.turns)}
+        for number, record in enumerate(self.rollouts[:rollouts]):
+            tip = tips.get(number, record.anchor)
+            over = tip == record.tip and (number in ended or record.stop is StopReason.INVALID)
+            seen.rollouts.append(record if over else replace(record, tip=tip, stop=None, failure=None))
+        return seen
 
 
 @dataclass(slots=True)

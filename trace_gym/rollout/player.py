@@ -1,0 +1,248 @@
+"""Playing one rollout: enter the environment at its tip, then agent and environment in turn until it ends.
+
+It keeps what a step's rollouts share while they run: the tools at every node, the snapshots to fork from, the
+purse. It leaves out who is granted a rollout and what becomes of its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from trace_gym.core.action import Action, ToolSpec
+from trace_gym.core.agent import Agent, Move, View
+from trace_gym.core.budget import Budget, Cost
+from trace_gym.core.episode import Actor, FailureCause, StopReason, Turn
+from trace_gym.core.errors import ContextExceeded, EnvironmentFailed, ForkDiverged, ModelFailed
+from trace_gym.core.journal import Journal
+from trace_gym.core.predictor import Predictor
+from trace_gym.core.scheduler import Event, Scheduler, TurnDone
+from trace_gym.core.tree import RolloutTree
+from trace_gym.environment.fork import Snapshot
+from trace_gym.rollout.seeds import Seeds
+from trace_gym.rollout.worker import EnvironmentTimedOut, Stand, Worker, WorkerPool
+
+Listener: TypeAlias = Callable[[RolloutTree, Event], None]
+Ending: TypeAlias = tuple[StopReason, FailureCause | None, str]
+
+
+@dataclass(frozen=True, slots=True)
+class CollectorConfig:
+    """`workers`: rollouts played at once. `turn_tokens`: what one turn may sample. `retries`: how often a
+    rollout that broke is played again before its grant is given up. `snapshots`: how many are kept at once (the
+    oldest give way to verified replay). `training`: refuse tasks of the test split."""
+
+    seed: int = 0
+    workers: int = 64
+    turn_tokens: int = 256
+    retries: int = 2
+    snapshots: int = 20_000
+    training: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("workers", "turn_tokens"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.retries < 0 or self.snapshots < 0:
+            raise ValueError("retries and snapshots must not be negative")
+
+
+@dataclass(frozen=True, slots=True)
+class Parties:
+    """Who takes part in a step."""
+
+    agent: Agent
+    scheduler: Scheduler
+    pool: WorkerPool
+    config: CollectorConfig
+    journal: Journal | None = None
+    predictor: Predictor | None = None
+    listener: Listener | None = None
+
+
+class Player:
+    """Plays the rollouts of one step. `on_turn` hears of every turn after which its rollout goes on."""
+
+    def __init__(
+        self,
+        parties: Parties,
+        step: int,
+        *,
+        budget: Budget,
+        cancelled: Collection[int],
+        on_turn: Callable[[RolloutTree, TurnDone], None],
+    ) -> None:
+        self._parties = parties
+        self._step = step
+        self._budget = budget
+        self._cancelled = cancelled
+        self._on_turn = on_turn
+        self._tools: dict[tuple[int, int], tuple[ToolSpec, ...]] = {}
+        self._snapshots: OrderedDict[tuple[int, int], Snapshot] = OrderedDict()
+        self._seeds = Seeds(parties.config.seed, step)
+        self._tokens_held = 0
+        self._tokens_freed = asyncio.Event()
+
+    async def play(self, worker: Worker | None, tree: RolloutTree, number: int) -> Ending:
+        """Play rollout `number` to its end; no worker means that there is no budget for it."""
+        if tree.rollouts[number].grant in self._cancelled:
+            return StopReason.CANCELLED, None, "the scheduler took the grant back"
+        if worker is None or not self._budget.open_soft:
+            return StopReason.CENSORED, None, "the budget was spent"
+        try:
+            hint = await self._enter(worker, tree, number)
+            while True:
+                ending, hint = await self._turn(worker, tree, number, hint)
+                if ending is not None:
+                    return ending
+        except EnvironmentTimedOut as error:
+            return StopReason.INVALID, FailureCause.TIMEOUT, str(error)
+        except ForkDiverged as error:
+            return StopReason.INVALID, FailureCause.FORK, str(error)
+        except EnvironmentFailed as error:
+            return StopReason.INVALID, FailureCause.ENVIRONMENT, str(error)
+        except ModelFailed as error:
+            return StopReason.INVALID, FailureCause.MODEL, str(error)
+
+    async def _enter(self, worker: Worker, tree: RolloutTree, number: int) -> Action | None:
+        """Bring the worker's environment to the rollout's tip; returns the oracle's next action."""
+        node, task, oracle = tree.rollouts[number].tip, tree.task, self._parties.agent.wants_oracle
+        if node == 0:
+            stand = await worker.begin(task, keep=False, oracle=oracle)
+            if not tree.turns[0].digest:
+                tree.turns[0] = root_turn(stand)
+                if self._parties.journal:
+                    self._parties.journal.planted(self._step, tree)
+            elif tree.turns[0].digest != stand.digest:
+                raise ForkDiverged(f"{task.key}: two resets with the same seed differ")
+            self._tools[tree.index, 0] = stand.tools
+            return stand.oracle
+        snapshot = self._snapshots.get((tree.index, node))
+        if snapshot is not None:
+            return await worker.resume(task, snapshot, oracle=oracle)
+        path = tree.path(node)
+        actions = [action for n in path if (action := tree.turns[n].action) is not None]
+        stands = await worker.replay(task, actions, [tree.turns[n].digest for n in (0, *path)])
+        for n, stand in zip((0, *path), stands, strict=True):
+            self._tools[tree.index, n] = stand.tools
+        return await worker.oracle(task) if oracle else None
+
+    async def _turn(
+        self, worker: Worker, tree: RolloutTree, number: int, hint: Action | None
+    ) -> tuple[Ending | None, Action | None]:
+        """Play one turn; returns how the rollout ended, if it did, and the oracle's next action."""
+        tip = tree.rollouts[number].tip
+        if tree.rollouts[number].grant in self._cancelled:
+            return (StopReason.CANCELLED, None, "the scheduler took the grant back"), None
+        held = await self._hold_tokens()
+        if held == 0:
+            return (StopReason.CENSORED, None, "the token budget was spent"), None
+        view = self._view(tree, number, held, hint)
+        try:
+            move = await self._parties.agent.act(view)
+        except ContextExceeded as error:
+            self._free_tokens(held)
+            if tip == 0:
+                return (StopReason.INVALID, FailureCause.CONTEXT, str(error)), None
+            return (StopReason.CONTEXT, None, str(error)), None
+        except BaseException:
+            self._free_tokens(held)
+            raise
+        try:
+            stand = await worker.step(
+                tree.task,
+                move.action,
+                keep=self._parties.scheduler.forks,
+                oracle=self._parties.agent.wants_oracle,
+            )
+        except EnvironmentFailed:
+            self._record(tree, number, move, None, held)
+            raise
+        node = self._record(tree, number, move, stand, held)
+        if stand.terminated or stand.truncated:
+            reason = StopReason.TERMINATED if stand.terminated else StopReason.MAX_TURNS
+            return (reason, None, ""), None
+        self._on_turn(tree, TurnDone(tree.index, number, node, (len(tree.turns), len(tree.rollouts))))
+        return None, stand.oracle
+
+    def _view(self, tree: RolloutTree, number: int, max_tokens: int, hint: Action | None) -> View:
+        path = [0, *tree.path(tree.rollouts[number].tip)]
+        tools = tuple(self._tools[tree.index, node] for node in path)
+        return View(
+            suite=tree.task.suite,
+            turns=tuple(tree.turns[node] for node in path),
+            tools=tools[-1],
+            tools_before=tools[:-1],
+            seed=self._seeds.turn(tree, number, len(path)),
+            max_tokens=max_tokens,
+            oracle=(lambda: hint) if self._parties.agent.wants_oracle else None,
+        )
+
+    def _record(self, tree: RolloutTree, number: int, move: Move, stand: Stand | None, held: int) -> int:
+        """Append the turn, charge it and make it durable. Without a stand the environment broke: the turn keeps
+        what it cost, the rollout ends as invalid."""
+        env_seconds = stand.seconds if stand else 0.0
+        turn = Turn(
+            parent=tree.rollouts[number].tip,
+            rollout=number,
+            actor=move.actor,
+            observation=stand.observation if stand else "",
+            verdicts=stand.verdicts if stand else (),
+            action=move.action,
+            text=move.text,
+            context_ids=move.context_ids,
+            action_ids=move.action_ids,
+            logprobs=move.logprobs,
+            entropy=move.entropy,
+            hidden=move.hidden,
+            policy_version=move.policy_version,
+            reward=stand.reward if stand else 0.0,
+            terminated=stand.terminated if stand else False,
+            truncated=stand.truncated if stand else False,
+            digest=stand.digest if stand else "",
+            cost=move.cost + Cost(steps=1, env_seconds=env_seconds),
+        )
+        node = tree.append(turn)
+        self._free_tokens(held, charged=turn.cost)
+        if self._parties.journal:
+            self._parties.journal.turned(self._step, tree, node)
+        if stand:
+            self._tools[tree.index, node] = stand.tools
+            if stand.snapshot is not None:
+                self._snapshots[tree.index, node] = stand.snapshot
+                if len(self._snapshots) > self._parties.config.snapshots:
+                    self._snapshots.popitem(last=False)
+        return node
+
+    # Tokens are reserved before they are sampled, so that their limit is hard.
+
+    async def _hold_tokens(self) -> int:
+        wanted = self._parties.config.turn_tokens
+        while True:
+            granted = self._budget.reserve("tokens", wanted)
+            if granted == wanted or not self._tokens_held:
+                self._tokens_held += granted
+                return granted
+            self._budget.refund("tokens", granted)
+            self._tokens_freed.clear()
+            await self._tokens_freed.wait()
+
+    def _free_tokens(self, held: int, charged: Cost | None = None) -> None:
+        self._tokens_held -= held
+        self._budget.charge(charged or Cost(), reserved_tokens=held)
+        self._tokens_freed.set()
+
+
+def root_turn(stand: Stand) -> Turn:
+    """The root of a tree, from an environment that was just reset."""
+    return Turn(
+        parent=-1,
+        rollout=-1,
+        actor=Actor.TASK,
+        observation=stand.observation,
+        verdicts=stand.verdicts,
+        digest=stand.digest,
+    )

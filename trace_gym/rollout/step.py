@@ -1,0 +1,221 @@
+"""One step under way: grants become rollouts, rollouts become turns, ends become events.
+
+All decisions happen on the event loop's thread, one event at a time, between awaits; that order is what the
+journal records and what a resumed step repeats. It leaves out where tasks come from and what is learnt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+from trace_gym.core.budget import Budget, Cost
+from trace_gym.core.episode import FailureCause, StopReason
+from trace_gym.core.errors import JournalDiverged
+from trace_gym.core.journal import Recovered
+from trace_gym.core.predictor import Prediction, Prefix
+from trace_gym.core.scheduler import Cancel, Candidate, EpisodeDone, Event, Grant, GrantFailed, TurnDone
+from trace_gym.core.task import Task
+from trace_gym.core.tree import Forest, RolloutTree
+from trace_gym.rollout.player import Parties, Player
+
+log = logging.getLogger(__name__)
+
+
+class CollectedStep:
+    """Lifecycle: made for one step, `play` is called once."""
+
+    def __init__(
+        self, parties: Parties, step: int, *, tasks: Sequence[Task], pool: Sequence[Candidate], budget: Budget
+    ) -> None:
+        self._parties = parties
+        self._step = step
+        self._tasks = tasks
+        self._pool = pool
+        self._budget = budget
+        self._trees: dict[int, RolloutTree] = {}
+        self._grants: dict[int, Grant] = {}
+        self._cancelled: set[int] = set()
+        self._group = asyncio.TaskGroup()
+        self._player = Player(parties, step, budget=budget, cancelled=self._cancelled, on_turn=self._turned)
+
+    async def play(self, known: Recovered | None) -> Forest:
+        """Play until every granted rollout has ended; `known` is what the journal holds of this step."""
+        try:
+            async with self._group:
+                if known is None:
+                    self._propose()
+                else:
+                    self._resume(known)
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from group
+        return Forest(self._step, [self._trees[index] for index in sorted(self._trees)])
+
+    # Decisions: what the scheduler is told and what it answers.
+
+    def _propose(self) -> None:
+        grants = tuple(self._parties.scheduler.propose(self._pool, self._budget))
+        if self._parties.journal:
+            self._parties.journal.proposed(self._step, grants)
+        self._apply(grants)
+
+    def _apply(self, answer: Sequence[Grant | Cancel]) -> None:
+        for item in answer:
+            if isinstance(item, Cancel):
+                self._cancelled.add(item.grant)
+                continue
+            self._register(item)
+            self._launch(item, item.count)
+
+    def _register(self, grant: Grant) -> None:
+        tree = self._tree(grant.anchor.tree)
+        if grant.number in self._grants:
+            raise ValueError(f"grant {grant.number} was made twice in step {self._step}")
+        if not 0 <= grant.anchor.node < len(tree.turns) or tree.turns[grant.anchor.node].done:
+            raise ValueError(
+                f"grant {grant.number} is for node {grant.anchor.node}, which cannot be played on"
+            )
+        self._grants[grant.number] = grant
+
+    def _launch(self, grant: Grant, count: int) -> None:
+        funded = self._budget.reserve("trajectories", count)
+        for ordinal in range(count):
+            self._group.create_task(self._rollout(grant, funded=ordinal < funded))
+
+    def _tree(self, index: int) -> RolloutTree:
+        if index not in self._trees:
+            if not 0 <= index < len(self._tasks):
+                raise ValueError(f"a grant names candidate {index}, the pool has {len(self._tasks)}")
+            self._trees[index] = RolloutTree.planted(index, self._tasks[index])
+        return self._trees[index]
+
+    def _settle(self, tree: RolloutTree, event: Event) -> None:
+        answer = tuple(self._parties.scheduler.observe(tree, event))
+        if self._parties.journal:
+            self._parties.journal.observed(self._step, event, answer)
+        if self._parties.listener:
+            self._parties.listener(tree, event)
+        self._apply(answer)
+
+    def _turned(self, tree: RolloutTree, event: TurnDone) -> None:
+        if self._parties.scheduler.hears_turns:
+            self._settle(tree, event)
+        elif self._parties.listener:
+            self._parties.listener(tree, event)
+
+    def _ended(self, tree: RolloutTree, number: int) -> None:
+        """Tell of a rollout that has stopped."""
+        record = tree.rollouts[number]
+        extent = (len(tree.turns), len(tree.rollouts))
+        if record.stop is StopReason.INVALID:
+            cause = record.failure or FailureCause.ENVIRONMENT
+            self._settle(tree, GrantFailed(tree.index, record.grant, number, cause, extent))
+        else:
+            self._settle(tree, EpisodeDone(tree.index, number, self._predictions(tree, number), extent))
+
+    def _predictions(self, tree: RolloutTree, number: int) -> dict[int, Prediction]:
+        if self._parties.predictor is None:
+            return {}
+        path = [0, *tree.path(tree.rollouts[number].tip)]
+        task = tree.task
+        prefixes = [
+            Prefix(
+                task.key,
+                task.suite,
+                depth,
+                task.limits.max_turns,
+                tree.turns[node].verdicts,
+                tree.turns[path[depth + 1]].hidden,
+            )
+            for depth, node in enumerate(path[:-1])
+        ]
+        return dict(zip(path[:-1], self._parties.predictor.predict(prefixes), strict=True))
+
+    # Resuming: the journal's decisions are repeated, then play goes on.
+
+    def _resume(self, known: Recovered) -> None:
+        self._trees = dict(known.trees)
+        if not known.grants and not known.events:
+            self._propose()
+            return
+        grants = tuple(self._parties.scheduler.propose(self._pool, self._budget))
+        self._repeated("its proposal", grants, known.grants)
+        settled: Counter[int] = Counter()
+        told: defaultdict[int, set[int]] = defaultdict(set)
+        for grant in known.grants:
+            self._register(grant)
+        for event, answer in known.events:
+            if isinstance(event, EpisodeDone):
+                told[event.tree].add(event.rollout)
+                settled[self._trees[event.tree].rollouts[event.rollout].grant] += 1
+            elif isinstance(event, GrantFailed):
+                settled[event.grant] += 1
+            then = self._tree(event.tree).as_of(event.extent, told[event.tree])
+            self._repeated(f"its answer to {event}", self._parties.scheduler.observe(then, event), answer)
+            for item in answer:
+                if isinstance(item, Grant):
+                    self._register(item)
+                else:
+                    self._cancelled.add(item.grant)
+        self._budget.charge(Forest(self._step, list(self._trees.values())).cost)
+        self._take_up(settled, told)
+
+    def _take_up(self, settled: Counter[int], told: defaultdict[int, set[int]]) -> None:
+        """Tell of ends that were not told, continue what was in flight, start what never began."""
+        begun: Counter[int] = Counter()
+        untold: list[tuple[RolloutTree, int]] = []
+        for tree in [self._trees[index] for index in sorted(self._trees)]:
+            for number, record in enumerate(tree.rollouts):
+                if record.stop is None:
+                    begun[record.grant] += 1
+                    funded = bool(self._budget.reserve("trajectories", 1))
+                    again = self._rollout(self._grants[record.grant], funded=funded, resumed=number)
+                    self._group.create_task(again)
+                elif record.stop is not StopReason.INVALID and number not in told[tree.index]:
+                    begun[record.grant] += 1
+                    untold.append((tree, number))
+        for grant in list(self._grants.values()):
+            self._launch(grant, grant.count - settled[grant.number] - begun[grant.number])
+        for tree, number in untold:
+            self._ended(tree, number)
+
+    def _repeated(self, what: str, now: Sequence[Grant | Cancel], then: Sequence[Grant | Cancel]) -> None:
+        if tuple(now) != tuple(then):
+            raise JournalDiverged(
+                f"step {self._step}: the scheduler did not repeat {what}; the run was made with another version or "
+                "configuration, start it anew or restore that one"
+            )
+
+    # Playing one rollout.
+
+    async def _rollout(self, grant: Grant, *, funded: bool, resumed: int | None = None) -> None:
+        tree = self._tree(grant.anchor.tree)
+        number = resumed
+        for attempt in range(self._parties.config.retries + 1):
+            worker = await self._parties.pool.take() if funded else None
+            try:
+                if number is None:
+                    number = tree.start(grant=grant.number, anchor=grant.anchor.node)
+                    if self._parties.journal:
+                        self._parties.journal.started(self._step, tree, number)
+                ending = await self._player.play(worker, tree, number)
+            finally:
+                if worker is not None:
+                    self._parties.pool.give(worker)
+            stop, failure, detail = ending
+            tree.stop(number, stop, failure, detail)
+            if stop is not StopReason.INVALID or failure is FailureCause.CONTEXT:
+                break
+            log.warning("%s: rollout %d is invalid (%s): %s", tree.task.key, number, failure, detail)
+            if attempt < self._parties.config.retries:
+                if self._parties.journal:
+                    self._parties.journal.stopped(self._step, tree, number)
+                number = None
+        assert number is not None
+        if self._parties.journal:
+            self._parties.journal.stopped(self._step, tree, number)
+        played = Cost(trajectories=tree.rollouts[number].spent)
+        self._budget.charge(played, reserved_trajectories=int(funded))
+        self._ended(tree, number)

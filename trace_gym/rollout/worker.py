@@ -1,0 +1,205 @@
+"""Environments on threads of their own: each worker keeps one environment a suite and plays one rollout at a time.
+
+Environments are synchronous, and some (a browser page) must stay on the thread that made them; the collector
+is asynchronous. A worker is the bridge. It leaves out everything about trees, budgets and schedules.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from trace_gym.environment.env import AgenticEnv
+
+from trace_gym.core.action import Action, ToolSpec
+from trace_gym.core.check import Verdict
+from trace_gym.core.errors import EnvironmentFailed, ForkDiverged
+from trace_gym.core.task import Task
+from trace_gym.environment.fork import Snapshot
+
+T = TypeVar("T")
+Maker = Callable[[], AgenticEnv]
+
+
+class EnvironmentTimedOut(EnvironmentFailed):
+    """A call into an environment did not return within the task's step timeout."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """Where an environment stands after a reset or a step; `seconds` is what that took."""
+
+    observation: str
+    reward: float
+    terminated: bool
+    truncated: bool
+    verdicts: tuple[Verdict, ...]
+    digest: str
+    tools: tuple[ToolSpec, ...]
+    seconds: float
+    snapshot: Snapshot | None = None
+    oracle: Action | None = None
+
+
+class Worker:
+    """One thread and its environments. Lifecycle: used by one rollout at a time, closed by the pool."""
+
+    def __init__(self, makers: Mapping[str, Maker], name: str) -> None:
+        self._makers = makers
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+        self._envs: dict[str, AgenticEnv] = {}
+        self._env: AgenticEnv | None = None
+        self.broken = False
+
+    async def begin(self, task: Task, *, keep: bool, oracle: bool) -> Stand:
+        """Reset the suite's environment to `task`."""
+
+        def reset() -> Stand:
+            started = time.perf_counter()
+            env = self._take(task)
+            observation, info = env.reset(seed=task.seed, options={"task": task})
+            return self._stand(env, observation, 0.0, False, False, info, started, keep, oracle)
+
+        return await self._call(reset, task)
+
+    async def step(self, task: Task, action: Action, *, keep: bool, oracle: bool) -> Stand:
+        """Take one action; `keep` asks for a snapshot of what comes out, `oracle` for the next reference
+        action."""
+
+        def step() -> Stand:
+            started = time.perf_counter()
+            env = self._current()
+            observation, reward, terminated, truncated, info = env.step(action)
+            done = terminated or truncated
+            return self._stand(
+                env,
+                observation,
+                reward,
+                terminated,
+                truncated,
+                info,
+                started,
+                keep and not done,
+                oracle and not done,
+            )
+
+        return await self._call(step, task)
+
+    async def resume(self, task: Task, snapshot: Snapshot, *, oracle: bool) -> Action | None:
+        """Stand where the snapshot was taken; returns the oracle's next action if asked for."""
+
+        def restore() -> Action | None:
+            env = self._take(task)
+            env.restore(snapshot)
+            return env.oracle() if oracle else None
+
+        return await self._call(restore, task)
+
+    async def replay(self, task: Task, actions: Sequence[Action], digests: Sequence[str]) -> list[Stand]:
+        """Reset and take `actions`, checking every digest (the root's first); raises ForkDiverged."""
+        stands = [await self.begin(task, keep=False, oracle=False)]
+        for action in actions:
+            stands.append(await self.step(task, action, keep=False, oracle=False))
+        for turn, (stand, digest) in enumerate(zip(stands, digests, strict=True)):
+            if stand.digest != digest:
+                raise ForkDiverged(f"{task.key}: replay differs from the record at turn {turn}")
+        return stands
+
+    async def oracle(self, task: Task) -> Action | None:
+        """The reference action from where the environment stands."""
+        return await self._call(lambda: self._current().oracle(), task)
+
+    def close(self) -> None:
+        """Close the environments on their own thread; a hung thread is left behind as a daemon would be."""
+        if not self.broken:
+            self._thread.submit(lambda: [env.close() for env in self._envs.values()])
+        self._thread.shutdown(wait=False)
+
+    async def _call(self, work: Callable[[], T], task: Task) -> T:
+        future = asyncio.get_running_loop().run_in_executor(self._thread, work)
+        try:
+            return await asyncio.wait_for(asyncio.shield(future), task.limits.step_timeout_s)
+        except TimeoutError as late:
+            self.broken = True
+            future.add_done_callback(_forget)
+            limit = task.limits.step_timeout_s
+            raise EnvironmentTimedOut(f"{task.key}: no answer from the environment in {limit:g} s") from late
+
+    def _take(self, task: Task) -> AgenticEnv:
+        if task.suite not in self._envs:
+            self._envs[task.suite] = self._makers[task.suite]()
+        self._env = self._envs[task.suite]
+        return self._env
+
+    def _current(self) -> AgenticEnv:
+        if self._env is None:
+            raise ValueError("a worker must begin or resume before it can step")
+        return self._env
+
+    @staticmethod
+    def _stand(
+        env: AgenticEnv,
+        observation: str,
+        reward: float,
+        terminated: bool,
+        truncated: bool,
+        info: Mapping[str, Any],
+        started: float,
+        keep: bool,
+        oracle: bool,
+    ) -> Stand:
+        return Stand(
+            observation,
+            float(reward),
+            terminated,
+            truncated,
+            tuple(info["verdicts"]),
+            info["digest"],
+            tuple(env.available()),
+            time.perf_counter() - started,
+            env.snapshot() if keep else None,
+            env.oracle() if oracle else None,
+        )
+
+
+class WorkerPool:
+    """Up to `size` workers, made on demand. A worker that hung is thrown away and replaced."""
+
+    def __init__(self, makers: Mapping[str, Maker], size: int) -> None:
+        if size < 1:
+            raise ValueError(f"workers must be at least 1, got {size}")
+        self._makers = makers
+        self._idle: list[Worker] = []
+        self._made = 0
+        self._seats = asyncio.Semaphore(size)
+
+    async def take(self) -> Worker:
+        """A free worker; waits for one if all are busy."""
+        await self._seats.acquire()
+        if self._idle:
+            return self._idle.pop()
+        self._made += 1
+        return Worker(self._makers, f"env-{self._made}")
+
+    def give(self, worker: Worker) -> None:
+        """Hand a worker back."""
+        if worker.broken:
+            worker.close()
+        else:
+            self._idle.append(worker)
+        self._seats.release()
+
+    def close(self) -> None:
+        """Close all idle workers."""
+        while self._idle:
+            self._idle.pop().close()
+
+
+def _forget(future: asyncio.Future[Any]) -> None:
+    """Fetch the late result, so that its exception is not reported a second time."""
+    if not future.cancelled():
+        future.exception()
