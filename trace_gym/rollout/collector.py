@@ -1,8 +1,9 @@
 """The collector: plays what the scheduler grants, concurrently, and grows the forest.
 
-It drives three parties that do not know each other: environments (on worker threads), an agent (asynchronous)
-and a scheduler (told of events one at a time). Everything is in the journal before anything uses it, so a step
-that was cut off is taken up where it stood. It leaves out learning: whoever calls `collect` does that.
+It drives three parties that do not know each other: environments (on worker threads), an agent
+(asynchronous) and a scheduler (told of events one at a time). Everything is in the journal before anything
+uses it, so a step that was cut off is taken up where it stood. It leaves out learning: that is for whoever
+calls `collect`.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ class Collector:
             forest = await collector.collect(step, tasks, Budget(trajectories=64))
 
     `makers` makes an environment for a suite's name; `encode` gives the policy's hidden states for views (a
-    feature of the predictor); `listener` hears every event after it was journalled. `rejected` holds tasks that do
-    not fit the model, with the reason.
+    feature of the predictor); `listener` hears every event after it was journalled. `rejected` holds tasks
+    that do not fit the model, with the reason.
     """
 
     def __init__(
@@ -53,8 +54,6 @@ class Collector:
         config: CollectorConfig | None = None,
     ) -> None:
         config = config or CollectorConfig()
-        if config.training and not agent.trainable:
-            raise BadConfig("this agent samples no tokens: it can be evaluated, not trained")
         pool = WorkerPool(makers, config.workers)
         self.parties = Parties(agent, scheduler, pool, config, journal, predictor, listener)
         self._encode = encode

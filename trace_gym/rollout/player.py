@@ -32,8 +32,8 @@ Ending: TypeAlias = tuple[StopReason, FailureCause | None, str]
 @dataclass(frozen=True, slots=True)
 class CollectorConfig:
     """`workers`: rollouts played at once. `turn_tokens`: what one turn may sample. `retries`: how often a
-    rollout that broke is played again before its grant is given up. `snapshots`: how many are kept at once (the
-    oldest give way to verified replay). `training`: refuse tasks of the test split."""
+    rollout that broke is played again before its grant is given up. `snapshots`: how many are kept at once
+    (the oldest give way to verified replay). `training`: refuse tasks of the test split."""
 
     seed: int = 0
     workers: int = 64
@@ -88,6 +88,9 @@ class Player:
 
     async def play(self, worker: Worker | None, tree: RolloutTree, number: int) -> Ending:
         """Play rollout `number` to its end; no worker means that there is no budget for it."""
+        over = _over(tree.turns[tree.rollouts[number].tip])
+        if over is not None:
+            return over
         if tree.rollouts[number].grant in self._cancelled:
             return StopReason.CANCELLED, None, "the scheduler took the grant back"
         if worker is None or not self._budget.open_soft:
@@ -162,9 +165,9 @@ class Player:
             self._record(tree, number, move, None, held)
             raise
         node = self._record(tree, number, move, stand, held)
-        if stand.terminated or stand.truncated:
-            reason = StopReason.TERMINATED if stand.terminated else StopReason.MAX_TURNS
-            return (reason, None, ""), None
+        over = _over(tree.turns[node])
+        if over is not None:
+            return over, None
         self._on_turn(tree, TurnDone(tree.index, number, node, (len(tree.turns), len(tree.rollouts))))
         return None, stand.oracle
 
@@ -182,8 +185,8 @@ class Player:
         )
 
     def _record(self, tree: RolloutTree, number: int, move: Move, stand: Stand | None, held: int) -> int:
-        """Append the turn, charge it and make it durable. Without a stand the environment broke: the turn keeps
-        what it cost, the rollout ends as invalid."""
+        """Append the turn, charge it and make it durable. Without a stand the environment broke: the turn
+        keeps what it cost, the rollout ends as invalid."""
         env_seconds = stand.seconds if stand else 0.0
         turn = Turn(
             parent=tree.rollouts[number].tip,
@@ -246,3 +249,14 @@ def root_turn(stand: Stand) -> Turn:
         verdicts=stand.verdicts,
         digest=stand.digest,
     )
+
+
+def _over(turn: Turn) -> Ending | None:
+    """How a rollout whose newest turn this is has ended, if the environment ended it."""
+    if turn.terminated:
+        return StopReason.TERMINATED, None, ""
+    if turn.truncated:
+        return StopReason.MAX_TURNS, None, ""
+    if turn.actor is not Actor.TASK and not turn.digest:
+        return StopReason.INVALID, FailureCause.ENVIRONMENT, "the environment broke in this turn"
+    return None

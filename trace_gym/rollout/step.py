@@ -184,8 +184,8 @@ class CollectedStep:
     def _repeated(self, what: str, now: Sequence[Grant | Cancel], then: Sequence[Grant | Cancel]) -> None:
         if tuple(now) != tuple(then):
             raise JournalDiverged(
-                f"step {self._step}: the scheduler did not repeat {what}; the run was made with another version or "
-                "configuration, start it anew or restore that one"
+                f"step {self._step}: the scheduler did not repeat {what}: it is of another version or "
+                "configuration than the run was made with; restore that one or start a new run"
             )
 
     # Playing one rollout.

@@ -1,4 +1,4 @@
-"""Environments on threads of their own: each worker keeps one environment a suite and plays one rollout at a time.
+"""Environments on threads of their own. A worker keeps one environment a suite and plays a rollout at a time.
 
 Environments are synchronous, and some (a browser page) must stay on the thread that made them; the collector
 is asynchronous. A worker is the bridge. It leaves out everything about trees, budgets and schedules.
@@ -13,12 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from trace_gym.environment.env import AgenticEnv
-
 from trace_gym.core.action import Action, ToolSpec
 from trace_gym.core.check import Verdict
 from trace_gym.core.errors import EnvironmentFailed, ForkDiverged
 from trace_gym.core.task import Task
+from trace_gym.environment.env import AgenticEnv
 from trace_gym.environment.fork import Snapshot
 
 T = TypeVar("T")
@@ -62,7 +61,7 @@ class Worker:
             started = time.perf_counter()
             env = self._take(task)
             observation, info = env.reset(seed=task.seed, options={"task": task})
-            return self._stand(env, observation, 0.0, False, False, info, started, keep, oracle)
+            return _stand(env, (observation, 0.0, False, False, info), started, keep=keep, oracle=oracle)
 
         return await self._call(reset, task)
 
@@ -73,19 +72,7 @@ class Worker:
         def step() -> Stand:
             started = time.perf_counter()
             env = self._current()
-            observation, reward, terminated, truncated, info = env.step(action)
-            done = terminated or truncated
-            return self._stand(
-                env,
-                observation,
-                reward,
-                terminated,
-                truncated,
-                info,
-                started,
-                keep and not done,
-                oracle and not done,
-            )
+            return _stand(env, env.step(action), started, keep=keep, oracle=oracle)
 
         return await self._call(step, task)
 
@@ -140,31 +127,6 @@ class Worker:
             raise ValueError("a worker must begin or resume before it can step")
         return self._env
 
-    @staticmethod
-    def _stand(
-        env: AgenticEnv,
-        observation: str,
-        reward: float,
-        terminated: bool,
-        truncated: bool,
-        info: Mapping[str, Any],
-        started: float,
-        keep: bool,
-        oracle: bool,
-    ) -> Stand:
-        return Stand(
-            observation,
-            float(reward),
-            terminated,
-            truncated,
-            tuple(info["verdicts"]),
-            info["digest"],
-            tuple(env.available()),
-            time.perf_counter() - started,
-            env.snapshot() if keep else None,
-            env.oracle() if oracle else None,
-        )
-
 
 class WorkerPool:
     """Up to `size` workers, made on demand. A worker that hung is thrown away and replaced."""
@@ -203,3 +165,27 @@ def _forget(future: asyncio.Future[Any]) -> None:
     """Fetch the late result, so that its exception is not reported a second time."""
     if not future.cancelled():
         future.exception()
+
+
+def _stand(
+    env: AgenticEnv,
+    outcome: tuple[str, float, bool, bool, Mapping[str, Any]],
+    started: float,
+    *,
+    keep: bool,
+    oracle: bool,
+) -> Stand:
+    observation, reward, terminated, truncated, info = outcome
+    goes_on = not (terminated or truncated)
+    return Stand(
+        observation,
+        float(reward),
+        terminated,
+        truncated,
+        tuple(info["verdicts"]),
+        info["digest"],
+        tuple(env.available()),
+        time.perf_counter() - started,
+        env.snapshot() if keep and goes_on else None,
+        env.oracle() if oracle and goes_on else None,
+    )
