@@ -1,4 +1,4 @@
-"""The command line: one file a command. Reads argv, prints, sets exit codes; everything it does is a library call."""
+"""The command line, one file a command: reads argv, prints, sets exit codes; libraries do the work."""
 
 from trace_gym.cli.main import main
 

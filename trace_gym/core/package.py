@@ -19,14 +19,12 @@ from trace_gym.core.errors import DatasetUnavailable, boundary
 
 
 def cache_folder(cache: Path | None = None) -> Path:
-    """Where fetched and converted data lives: `cache` if given, else the environment's TRACE_GYM_CACHE, else
-    `trace-gym` in the user's cache folder. It need not exist yet."""
+    """Where fetched and converted data lives: `cache` if given, else what TRACE_GYM_CACHE names, else
+    `.cache/trace-gym` in the home folder. It need not exist yet."""
     if cache is not None:
         return cache
-    if named := os.environ.get("TRACE_GYM_CACHE"):
-        return Path(named).expanduser()
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "trace-gym"
+    named = os.environ.get("TRACE_GYM_CACHE")
+    return Path(named).expanduser() if named else Path.home() / ".cache" / "trace-gym"
 
 
 def fetch_package(name: str, version: str, *, sha256: str, cache: Path | None = None) -> Path:

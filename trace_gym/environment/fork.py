@@ -1,0 +1,166 @@
+"""Resuming an episode from any turn: by copy, or by verified replay.
+
+A snapshot by copy holds a deep copy of everything that changes. A snapshot by replay holds how the
+episode came about (task, random generator, actions) and what it looked like (a digest per turn); restoring
+plays it again and refuses at the first turn that looks different. Leaves out forks of file systems.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from typing import Any, Literal, Protocol, TypeAlias
+
+import numpy as np
+
+from trace_gym.core.action import Action
+from trace_gym.core.check import Verdict, success
+from trace_gym.core.errors import ForkDiverged
+from trace_gym.core.task import Task
+
+Strategy: TypeAlias = Literal["copy", "replay"]
+Step: TypeAlias = tuple[str, float, bool, bool, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an episode has come: `digests[0]` belongs to the first observation, `digests[i]` to
+    `actions[i - 1]`. `worth` is the potential of the last verdicts."""
+
+    task: Task
+    observation: str
+    verdicts: tuple[Verdict, ...]
+    worth: float
+    digests: tuple[str, ...]
+    actions: tuple[Action, ...] = ()
+    done: bool = False
+
+    @property
+    def turn(self) -> int:
+        """Actions taken so far."""
+        return len(self.actions)
+
+    def info(self, tools: tuple[str, ...]) -> dict[str, Any]:
+        """Gymnasium's `info` at this moment: a new dictionary of immutable, comparable values."""
+        return {
+            "task": self.task.key,
+            "verdicts": self.verdicts,
+            "tools": tools,
+            "turn": self.turn,
+            "success": success(self.verdicts),
+            "digest": self.digests[-1],
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Memory:
+    """Deep copies of what changes in an episode: the suite's state and the random generator."""
+
+    state: Any
+    rng: np.random.Generator
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """An episode at one moment; may be restored any number of times, in any number of environments of its
+    suite. `opening_rng` is the random generator as it was before the episode began. `memory` is None when the
+    snapshot is restored by replay."""
+
+    progress: Progress
+    opening_rng: np.random.Generator
+    memory: Memory | None = None
+
+    @property
+    def strategy(self) -> Strategy:
+        """How `restore` will proceed."""
+        return "replay" if self.memory is None else "copy"
+
+    @property
+    def task(self) -> Task:
+        """The task being played."""
+        return self.progress.task
+
+    @property
+    def turn(self) -> int:
+        """Actions taken before the snapshot."""
+        return self.progress.turn
+
+    def evicted(self) -> Snapshot:
+        """The same moment without the copies: smaller, and restored by replay."""
+        return replace(self, memory=None)
+
+
+class Playable(Protocol):
+    """What replay needs of an environment."""
+
+    def reset(
+        self, *, seed: int | None = ..., options: dict[str, Any] | None = ...
+    ) -> tuple[str, dict[str, Any]]:
+        """Begin an episode."""
+        ...
+
+    def step(self, action: Any) -> Step:
+        """Take a turn."""
+        ...
+
+
+def digest(
+    observation: str, verdicts: Iterable[Verdict], *, reward: float, terminated: bool, truncated: bool
+) -> str:
+    """16 hexadecimal characters that change when anything a turn shows changes."""
+    found = [(v.name, v.status, v.score, v.evidence, v.weight, v.required) for v in verdicts]
+    text = json.dumps([observation, found, reward, terminated, truncated])
+    return blake2b(text.encode("ascii"), digest_size=8).hexdigest()
+
+
+def replay(
+    env: Playable,
+    task: Task,
+    *,
+    seed: int | None,
+    actions: Sequence[Action],
+    digests: Sequence[str],
+    opening: str | None = None,
+) -> tuple[str, dict[str, Any]]:
+    """Play recorded `actions` again and check every turn; returns the last observation and its info.
+
+    `digests` holds one digest per action; `opening`, where known, that of the first observation.
+    Raises ForkDiverged naming the turn, EnvironmentFailed.
+    """
+    first = env.reset(seed=seed, options={"task": task})
+    return retrace(task, first, env.step, actions=actions, digests=digests, opening=opening)
+
+
+def retrace(
+    task: Task,
+    first: tuple[str, dict[str, Any]],
+    step: Callable[[Action], Step],
+    *,
+    actions: Sequence[Action],
+    digests: Sequence[str],
+    opening: str | None = None,
+) -> tuple[str, dict[str, Any]]:
+    """Bring a freshly begun episode, whose reset returned `first`, to where recorded `actions` led; as
+    `replay`."""
+    if len(actions) != len(digests):
+        raise ValueError(f"replay needs one digest per action, got {len(digests)} for {len(actions)} actions")
+    observation, info = first
+    if opening is not None:
+        _agree(0, task, expected=opening, info=info, observation=observation)
+    for turn, (action, expected) in enumerate(zip(actions, digests, strict=True), start=1):
+        observation, _, terminated, truncated, info = step(action)
+        _agree(turn, task, expected=expected, info=info, observation=observation)
+        if (terminated or truncated) and turn < len(actions):
+            came = f"the episode ended in turn {turn} of {len(actions)}"
+            raise ForkDiverged(f"replay of {task.key} diverged: {came}")
+    return observation, info
+
+
+def _agree(turn: int, task: Task, *, expected: str, info: dict[str, Any], observation: str) -> None:
+    if info["digest"] != expected:
+        raise ForkDiverged(
+            f"replay of {task.key} diverged in turn {turn}: digest {info['digest']}, recorded {expected}; "
+            f"the observation now begins {observation[:120]!r}"
+        )

@@ -1,0 +1,218 @@
+"""Finding suites: by entry point (`trace_gym.envs`), by file, and as Gymnasium ids.
+
+A suite is written `NAME[:SUBSET][?key=value&...]` or `path/to/module.py:ClassName[:SUBSET][?...]`. Options
+are the keyword parameters that the environment's `__init__` and `tasks` name explicitly. Leaves out agents
+and renderers, which have entry points of their own.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from hashlib import blake2b
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any, get_origin, get_type_hints
+from urllib.parse import parse_qsl
+
+import gymnasium
+from pydantic import TypeAdapter, ValidationError
+
+from trace_gym.core.errors import BadConfig, MissingExtra, boundary, unknown
+from trace_gym.core.task import Split, Task
+from trace_gym.environment.env import AgenticEnv, RewardRule
+
+GROUP = "trace_gym.envs"
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """An environment class with its options: where tasks and environments come from. `spec` is the text it
+    was asked for with; `subset` empty means all of it."""
+
+    name: str
+    spec: str
+    env_class: type[AgenticEnv]
+    subset: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def tasks(self, split: Split) -> Sequence[Task]:
+        """The tasks of a split, of the subset only where one was named.
+
+        A `tasks` method that takes `subset` filters for itself (and refuses an unknown one); otherwise the
+        tasks are read once through. Raises UnknownName for a subset without tasks.
+        """
+        listing: Callable[..., Sequence[Task]] = self.env_class.tasks
+        given = _taken(self.options, listing)
+        if not self.subset:
+            return listing(split, **given)
+        if "subset" in inspect.signature(listing).parameters:
+            return listing(split, **given, subset=self.subset)
+        everything = listing(split, **given)
+        found = [task for task in everything if task.subset == self.subset]
+        if not found:
+            known = sorted({task.subset for task in everything if task.subset})
+            raise unknown(f"{self.name} {split} subset", self.subset, known)
+        return found
+
+    def make(
+        self,
+        *,
+        reward: RewardRule | None = None,
+        split: Split = Split.TRAIN,
+        render_mode: str | None = None,
+    ) -> AgenticEnv:
+        """A new environment; its `reset` without a task draws from this suite's tasks. `reward` defaults to
+        the suite's option, else to `outcome`."""
+        given = _taken(self.options, self.env_class.__init__)
+        if reward is not None:
+            given["reward"] = reward
+        env = self.env_class(**given, split=split, render_mode=render_mode)
+        env.pool = partial(self.tasks, split)
+        return env
+
+
+def suite_names() -> tuple[str, ...]:
+    """The installed suites, sorted."""
+    return tuple(sorted({point.name for point in entry_points(group=GROUP)}))
+
+
+def suite(spec: str) -> Suite:
+    """The suite that a text names.
+
+    Raises UnknownName (suite, class, option: with the nearest valid one), BadConfig (a value that does not
+    fit, a file that cannot be read), MissingExtra (with the install command).
+    """
+    address, _, query = spec.partition("?")
+    name, subset, env_class = _located(address)
+    return Suite(name, spec, env_class, subset, _options(env_class, query, spec))
+
+
+def register() -> None:
+    """Make every installed suite known to Gymnasium as `trace_gym/<name>-v0`. May be called again.
+
+    Loads no suite. Gymnasium 1.x reads no entry points, so a program calls this (or imports what does).
+    """
+    for name in suite_names():
+        point = _entry_point(name)
+        identifier = f"trace_gym/{name}-v0"
+        if identifier not in gymnasium.registry:
+            gymnasium.register(
+                identifier,
+                entry_point=f"{point.module}:{point.attr}",
+                vector_entry_point=f"trace_gym.environment.vector:{name}",
+            )
+
+
+def env_class_of(name: str) -> type[AgenticEnv]:
+    """The environment class of an installed suite. Raises UnknownName, MissingExtra, BadConfig."""
+    point = _entry_point(name)
+    try:
+        with boundary(BadConfig, AttributeError, SyntaxError, what=f"suite {name!r} cannot be loaded"):
+            loaded = point.load()
+    except ModuleNotFoundError as error:
+        package = point.dist.name if point.dist else "its package"
+        wanted = f"{package}[{','.join(point.extras)}]" if point.extras else str(error.name)
+        raise MissingExtra(
+            f"suite {name!r} needs the module {error.name!r}, which is missing: pip install '{wanted}'"
+        ) from error
+    return _checked(loaded, f"entry point {point.value!r}", name)
+
+
+def _located(address: str) -> tuple[str, str, type[AgenticEnv]]:
+    """Name, subset and class for the part of a spec before the question mark."""
+    if ".py:" not in address:
+        if address.endswith(".py"):
+            raise BadConfig(f"a suite in a file is written path/to/module.py:ClassName, got {address!r}")
+        name, _, subset = address.partition(":")
+        return name, subset, env_class_of(name)
+    stem, _, rest = address.rpartition(".py:")
+    class_name, _, subset = rest.partition(":")
+    env_class = _from_file(Path(f"{stem}.py"), class_name)
+    return env_class.suite, subset, env_class
+
+
+def _entry_point(name: str) -> EntryPoint:
+    points = {point.value: point for point in entry_points(group=GROUP, name=name)}
+    if not points:
+        raise unknown("suite", name, suite_names())
+    if len(points) > 1:
+        raise BadConfig(f"suite {name!r} is offered by more than one package: {', '.join(sorted(points))}")
+    return next(iter(points.values()))
+
+
+def _from_file(path: Path, class_name: str) -> type[AgenticEnv]:
+    """A class from a Python file, which is executed once per process."""
+    if not path.is_file():
+        raise BadConfig(f"there is no file {str(path)!r}")
+    resolved = path.resolve()
+    key = blake2b(str(resolved).encode(), digest_size=6).hexdigest()
+    module_name = f"trace_gym_file_{key}_{path.stem}"
+    if module_name not in sys.modules:
+        module_spec = spec_from_file_location(module_name, resolved)
+        if module_spec is None or module_spec.loader is None:
+            raise BadConfig(f"{str(path)!r} is not a Python file")
+        sys.modules[module_name] = module_from_spec(module_spec)
+        try:
+            with boundary(BadConfig, Exception, what=f"{str(path)!r} cannot be loaded"):
+                module_spec.loader.exec_module(sys.modules[module_name])
+        except BadConfig:
+            del sys.modules[module_name]
+            raise
+    found = vars(sys.modules[module_name])
+    if class_name not in found:
+        classes = [n for n, v in found.items() if isinstance(v, type) and v.__module__ == module_name]
+        raise unknown(f"class in {str(path)!r}", class_name, classes)
+    return _checked(found[class_name], f"{class_name} in {str(path)!r}", None)
+
+
+def _checked(loaded: object, where: str, name: str | None) -> type[AgenticEnv]:
+    if not (isinstance(loaded, type) and issubclass(loaded, AgenticEnv)):
+        raise BadConfig(f"{where} is not a subclass of AgenticEnv")
+    if not loaded.suite or (name is not None and loaded.suite != name):
+        raise BadConfig(f"{where} calls its suite {loaded.suite!r}, expected {name or 'a name'!r}")
+    return loaded
+
+
+def _parameters(function: Callable[..., Any]) -> dict[str, Any]:
+    """The keyword parameters that may be set as options, with their annotations."""
+    hints = get_type_hints(function, include_extras=True)
+    fixed = ("self", "split", "subset", "render_mode")
+    variadic = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    listed = inspect.signature(function).parameters.values()
+    return {p.name: hints.get(p.name, str) for p in listed if p.name not in fixed and p.kind not in variadic}
+
+
+def _taken(options: Mapping[str, Any], function: Callable[..., Any]) -> dict[str, Any]:
+    """Those options that the function names."""
+    known = _parameters(function)
+    return {key: value for key, value in options.items() if key in known}
+
+
+def _options(env_class: type[AgenticEnv], query: str, spec: str) -> dict[str, Any]:
+    """The options of a query string, converted to their annotated types."""
+    with boundary(BadConfig, ValueError, what=f"suite {spec!r}: options are written ?key=value&key=value"):
+        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else []
+    known = _parameters(env_class.tasks) | _parameters(env_class.__init__)
+    options: dict[str, Any] = {}
+    for key in dict.fromkeys(key for key, _ in pairs):
+        if key not in known:
+            raise unknown(f"{env_class.suite} option", key, sorted(known))
+        texts = [text for name, text in pairs if name == key]
+        options[key] = _converted(texts, known[key], f"suite {spec!r}: option {key!r}")
+    return options
+
+
+def _converted(texts: list[str], annotation: Any, where: str) -> Any:
+    many = get_origin(annotation) in (list, tuple, set, frozenset, Sequence)
+    if not many and len(texts) > 1:
+        raise BadConfig(f"{where} is given {len(texts)} times")
+    try:
+        return TypeAdapter(annotation).validate_python(texts if many else texts[0])
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise BadConfig(f"{where}: {first['msg']}, got {texts[0]!r}") from error

@@ -1,0 +1,233 @@
+"""A running batch: sequences join between two decoding steps and leave when they are done.
+
+Each call does one thing on the calling thread: prefill those who join, or decode one token for all. Equal
+prompts are computed once, remembered prefixes not at all. Leaves out threads, queues and weights
+(`rollout/policy_torch.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel
+
+from trace_gym.core.errors import ModelFailed
+from trace_gym.core.tokens import floats
+from trace_gym.model.draw import draw, uniforms
+from trace_gym.model.memory import memory_for
+from trace_gym.model.prefix import PrefixIndex
+from trace_gym.model.row import Row
+from trace_gym.model.slots import BLOCK, Outlook
+
+
+@dataclass(slots=True)
+class Throughput:
+    """Running totals: `decoded` tokens in `steps` decoding steps and `decode_seconds`; prompt tokens, `fresh`
+    and `cached`, and `prefill_seconds`."""
+
+    steps: int = 0
+    decoded: int = 0
+    fresh: int = 0
+    cached: int = 0
+    prefill_seconds: float = 0.0
+    decode_seconds: float = 0.0
+
+    @property
+    def occupancy(self) -> float:
+        """Mean number of rows in a decoding step."""
+        return self.decoded / self.steps if self.steps else 0.0
+
+
+class Engine:
+    """The running batch of one model. Not thread-safe.
+
+    Invariant: row i of `rows` lies in slot i, and none of them is done. After an exception `clear` must be
+    called: what the slots hold is then unknown.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        *,
+        max_batch: int,
+        slot_bytes: int,
+        block_bytes: int,
+        prefill_tokens: int,
+        clock: Callable[[], float],
+    ) -> None:
+        self.rows: list[Row] = []
+        self.throughput = Throughput()
+        self._max_batch = max_batch
+        self._slot_bytes = slot_bytes
+        self._prefill_tokens = prefill_tokens
+        self._clock = clock
+        self._memory = memory_for(model, slot_bytes=slot_bytes, block_bytes=block_bytes)
+        self._index = PrefixIndex(capacity=self._memory.block_count, block=BLOCK)
+
+    def fits(self, row: Row, coming: Sequence[Row]) -> bool:
+        """Can `row` join together with those `coming`? One alone always can."""
+        count = len(self.rows) + len(coming) + 1
+        longest = max(len(other.ids) for other in (*self.rows, *coming, row))
+        bytes_needed = count * longest * self._memory.token_bytes
+        return count == 1 or (count <= self._max_batch and bytes_needed <= self._slot_bytes)
+
+    @torch.inference_mode()
+    def join(self, rows: Sequence[Row]) -> list[Row]:
+        """Compute the prompts of `rows` and draw their first tokens. Returns those that are done."""
+        began, first = self._clock(), len(self.rows)
+        self._memory.reserve(first + len(rows), max(len(row.ids) for row in (*self.rows, *rows)))
+        leaders: dict[bytes, Row] = {}
+        twins = [row for row in rows if leaders.setdefault(row.prompt_ids.tobytes(), row) is not row]
+        waiting, outlooks = list(leaders.values()), []
+        while waiting:
+            group, waiting = self._group(waiting)
+            outlooks.append(self._prefill(group))
+        outlook = _joined(outlooks)
+        if twins:
+            outlook = self._copy(twins, leaders, outlook, first)
+        self._describe(self.rows[first:], outlook)
+        self._draw(first, outlook.logits)
+        spent = self._clock() - began
+        for row in rows:
+            row.seconds += spent / len(rows)
+            self.throughput.cached += row.cached
+            self.throughput.fresh += len(row.prompt_ids) - row.cached
+        self.throughput.prefill_seconds += spent
+        return self._retire()
+
+    @torch.inference_mode()
+    def step(self) -> list[Row]:
+        """Decode one token for every row. Returns those that are done."""
+        began, rows = self._clock(), self.rows
+        starts = [row.length - 1 for row in rows]
+        outlook = self._memory.forward([row.ids[: row.length] for row in rows], starts=starts, first=0)
+        self._draw(0, outlook.logits)
+        spent = self._clock() - began
+        for row in rows:
+            row.seconds += spent / len(rows)
+        self.throughput.steps += 1
+        self.throughput.decoded += len(rows)
+        self.throughput.decode_seconds += spent
+        return self._retire()
+
+    def drop(self, row: Row) -> None:
+        """Take out a row that nobody waits for any more."""
+        row.stopped = True
+        self._retire()
+
+    def clear(self) -> None:
+        """Drop all rows and forget all prefixes."""
+        self.rows.clear()
+        self._index.clear()
+
+    def _group(self, waiting: list[Row]) -> tuple[list[Row], list[Row]]:
+        """Rows to prefill together, and the others: of nearly equal length, so that little is padded."""
+        for row in waiting:
+            row.cached = BLOCK * len(self._index.match(row.prompt_ids))
+        waiting = sorted(waiting, key=lambda row: len(row.prompt_ids) - row.cached)
+        count, real = 0, 0
+        for row in waiting:
+            width = len(row.prompt_ids) - row.cached
+            padding = (count + 1) * width - (real + width)
+            if count and ((count + 1) * width > self._prefill_tokens or padding > 64 + real // 8):
+                break
+            count, real = count + 1, real + width
+        return waiting[:count], waiting[count:]
+
+    def _prefill(self, group: list[Row]) -> Outlook:
+        """Compute what is not remembered of the prompts of `group`, in the next slots; they are rows then."""
+        first = len(self.rows)
+        known = [
+            (first + i, place, number)
+            for i, row in enumerate(group)
+            for place, number in enumerate(self._index.match(row.prompt_ids))
+        ]
+        if known:
+            slots, places, numbers = zip(*known, strict=True)
+            self._memory.restore(slots, places, numbers)
+        starts = [row.cached for row in group]
+        if len(group) == 1:
+            while len(group[0].prompt_ids) - starts[0] > self._prefill_tokens:
+                upto = starts[0] + self._prefill_tokens
+                self._memory.forward([group[0].prompt_ids[:upto]], starts=starts, first=first)
+                starts = [upto]
+        outlook = self._memory.forward([row.prompt_ids for row in group], starts=starts, first=first)
+        self.rows += group
+        self._remember(range(first, len(self.rows)))
+        return outlook
+
+    def _copy(self, twins: list[Row], leaders: dict[bytes, Row], outlook: Outlook, first: int) -> Outlook:
+        """Give each twin a copy of its leader's slot and outlook; they are rows then."""
+        slot = {id(row): i for i, row in enumerate(self.rows[first:], start=first)}
+        sources = [slot[id(leaders[row.prompt_ids.tobytes()])] for row in twins]
+        targets = range(len(self.rows), len(self.rows) + len(twins))
+        self._memory.copy_rows(sources, targets, places=max(row.length for row in twins))
+        for row in twins:
+            row.cached = len(row.prompt_ids)
+        self.rows += twins
+        index = torch.tensor([*range(len(outlook.logits)), *(s - first for s in sources)])
+        index = index.to(outlook.logits.device)
+        return Outlook(outlook.logits[index], None if outlook.hidden is None else outlook.hidden[index])
+
+    def _describe(self, rows: Sequence[Row], outlook: Outlook) -> None:
+        """Note the hidden states at the ends of the prompts."""
+        if outlook.hidden is not None:
+            for row, hidden in zip(rows, outlook.hidden.cpu().numpy(), strict=True):
+                row.hidden = floats(hidden)
+
+    def _draw(self, first: int, logits: torch.Tensor) -> None:
+        """Draw a token for every row from slot `first` on that wants one; `logits` (R, V) are theirs."""
+        wanting = [i for i, row in enumerate(self.rows[first:]) if not row.done]
+        if not wanting:
+            return
+        if len(wanting) < len(logits):
+            logits = logits[torch.tensor(wanting, device=logits.device)]
+        if bool(logits.isnan().any()):
+            raise ModelFailed("the model computed logits that are not numbers")
+        rows = [self.rows[first + i] for i in wanting]
+        seeds = np.array([row.seed % 2**64 for row in rows], dtype=np.uint64)
+        steps = np.array([len(row.logprobs) for row in rows], dtype=np.uint64)
+        drawn = draw(
+            logits,
+            uniform=uniforms(seeds, steps),
+            temperature=np.array([row.temperature for row in rows]),
+            top_p=np.array([row.top_p for row in rows]),
+        )
+        for row, *values in zip(rows, *(column.tolist() for column in drawn), strict=True):
+            row.append(*values)
+
+    def _retire(self) -> list[Row]:
+        """Remember and take out the rows that are done; the last rows move to their slots."""
+        done = [i for i, row in enumerate(self.rows) if row.done]
+        if not done:
+            return []
+        self._remember(done)
+        gone = [self.rows[i] for i in done]
+        left = len(self.rows) - len(done)
+        holes = [i for i in done if i < left]
+        movers = [i for i in range(left, len(self.rows)) if not self.rows[i].done]
+        if holes:
+            self._memory.copy_rows(movers, holes, places=max(self.rows[i].length for i in movers))
+        for hole, mover in zip(holes, movers, strict=True):
+            self.rows[hole] = self.rows[mover]
+        del self.rows[left:]
+        return gone
+
+    def _remember(self, slots: Sequence[int]) -> None:
+        """Store the prefixes that these slots hold. A token that was just drawn is not in its slot yet."""
+        rows = [self.rows[i] for i in slots]
+        held = [row.ids[: max(len(row.prompt_ids), row.length - 1)] for row in rows]
+        new = self._index.insert(held)
+        if new:
+            which, places, numbers = zip(*new, strict=True)
+            self._memory.store([slots[i] for i in which], places, numbers)
+
+
+def _joined(outlooks: Sequence[Outlook]) -> Outlook:
+    if len(outlooks) == 1:
+        return outlooks[0]
+    hidden = [outlook.hidden for outlook in outlooks if outlook.hidden is not None]
+    return Outlook(torch.cat([outlook.logits for outlook in outlooks]), torch.cat(hidden) if hidden else None)

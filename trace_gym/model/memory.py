@@ -1,0 +1,65 @@
+"""What an engine computes with, and the choice for a given model: slots wherever they are right.
+
+Leaves out the two ways themselves (`slots.py`, `recompute.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from logging import getLogger
+from typing import Protocol
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel
+
+from trace_gym.core.errors import ModelFailed, boundary
+from trace_gym.core.tokens import IntArray
+from trace_gym.model.recompute import Recompute
+from trace_gym.model.slots import Outlook, Slots
+
+
+class Memory(Protocol):
+    """What an engine computes with: `Slots`, or `Recompute` where that is impossible."""
+
+    @property
+    def token_bytes(self) -> int: ...
+    @property
+    def block_count(self) -> int: ...
+    def reserve(self, slots: int, places: int) -> None: ...
+    def forward(self, sequences: Sequence[IntArray], *, starts: Sequence[int], first: int) -> Outlook: ...
+    def copy_rows(self, sources: Sequence[int], targets: Sequence[int], *, places: int) -> None: ...
+    def store(self, slots: Sequence[int], places: Sequence[int], numbers: Sequence[int]) -> None: ...
+    def restore(self, slots: Sequence[int], places: Sequence[int], numbers: Sequence[int]) -> None: ...
+
+
+@torch.inference_mode()
+def memory_for(model: PreTrainedModel, *, slot_bytes: int, block_bytes: int) -> Memory:
+    """Slots if with them the model computes what it computes by itself, else Recompute, with a warning."""
+    slots = Slots(model, slot_bytes=slot_bytes, block_bytes=block_bytes)
+    try:
+        with boundary(ModelFailed, Exception, what="its memory is of another kind"):
+            error = _error(slots, model)
+        if error <= (1e-3 if model.dtype.itemsize >= 4 else 0.1):
+            return slots
+        reason = f"with shared keys and values its logits are off by {error:.2g}"
+    except ModelFailed as failure:
+        reason = str(failure)
+    getLogger(__name__).warning(
+        "%s is sampled slowly, without shared keys and values: %s", type(model).__name__, reason
+    )
+    return Recompute(model)
+
+
+def _error(slots: Slots, model: PreTrainedModel) -> float:
+    """How far the logits of two rows of unequal length, computed in pieces in `slots`, are from those of the
+    bare model: the norm of the difference over the norm."""
+    size = model.get_input_embeddings().num_embeddings
+    long, short = (((7919 * np.arange(1, n + 1)) % size).astype(np.int32) for n in (24, 9))
+    bare = Recompute(model).forward([long, short], starts=[0, 0], first=0).logits
+    slots.reserve(3, len(long))
+    slots.forward([long[:20], short[:3]], starts=[0, 0], first=1)
+    slots.forward([long[:22], short[:8]], starts=[20, 3], first=1)
+    slots.forward([long[:23], short[:8]], starts=[22, 7], first=1)
+    pieced = slots.forward([long, short], starts=[23, 8], first=1).logits
+    return float((pieced - bare).norm() / bare.norm())

@@ -1,0 +1,61 @@
+"""Checkpoints as files: a Hugging Face model folder with the trainer's state in it, written all or not at
+all.
+
+Leaves out what the state means (`trainer.py`) and which checkpoints to keep.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+from trace_gym.core.errors import RunFolderError, boundary
+from trace_gym.model.quiet import quiet
+
+STATE_FILE = "trainer.pt"
+TOKENIZER_FILES = (
+    "tokenizer*",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab*",
+    "merges.txt",
+    "chat_template*",
+    "*.model",
+)
+
+
+def write_checkpoint(
+    folder: Path, *, model: PreTrainedModel, state: Mapping[str, Any], tokenizer_from: Path | None
+) -> None:
+    """Write everything beside `folder` under another name, then rename. An earlier checkpoint there is
+    replaced; RunFolderError if something else is there, or if the disk refuses."""
+    if folder.exists() and not (folder / STATE_FILE).is_file():
+        raise RunFolderError(f"{folder} exists and is no checkpoint; nothing was overwritten")
+    part, old = (folder.with_name(f".{folder.name}.{suffix}") for suffix in ("part", "old"))
+    with boundary(RunFolderError, OSError, what=f"cannot write the checkpoint {folder}"), quiet():
+        for leftover in (part, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+        part.mkdir(parents=True)
+        model.save_pretrained(part)
+        for pattern in TOKENIZER_FILES if tokenizer_from else ():
+            for file in sorted(tokenizer_from.glob(pattern)) if tokenizer_from else ():
+                shutil.copyfile(file, part / file.name)
+        torch.save(dict(state), part / STATE_FILE)
+        if folder.exists():
+            folder.rename(old)
+        part.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def read_state(folder: Path) -> dict[str, Any]:
+    """The trainer's state from a checkpoint folder; RunFolderError if there is none."""
+    if not (folder / STATE_FILE).is_file():
+        raise RunFolderError(f"{folder} is no checkpoint of a trainer: it has no {STATE_FILE}")
+    with boundary(RunFolderError, Exception, what=f"cannot read the checkpoint {folder}"):
+        state: dict[str, Any] = torch.load(folder / STATE_FILE, map_location="cpu", weights_only=True)
+    return state

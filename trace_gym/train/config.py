@@ -1,0 +1,114 @@
+"""How a policy is trained: every choice of `Trainer`, by name, with its bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from trace_gym.core.errors import unknown
+from trace_gym.train.advantage import ADVANTAGES, TOKEN_WEIGHTS, Credit
+from trace_gym.train.loss import LOSSES, Clip, Surrogate, loss_named
+
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "advantage": tuple(ADVANTAGES),
+    "token_weight": tuple(TOKEN_WEIGHTS),
+    "loss": tuple(LOSSES),
+    "old_logprobs": ("recompute", "behaviour"),
+    "dtype": ("float32", "bfloat16"),
+}
+_AT_LEAST: Mapping[str, float] = {
+    **dict.fromkeys(("epochs", "minibatches", "response_tokens", "token_budget", "row_tokens"), 1),
+    **dict.fromkeys(("lr", "weight_decay", "max_grad_norm", "kl", "warmup_steps", "seed"), 0),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainConfig:
+    """Choices of the trainer; ValueError or UnknownName at construction for one that cannot be.
+
+    Credit: `advantage`, `token_weight`, `whiten` (None: as the advantage rule has it). Loss: `loss` by name;
+    `clip_low`, `clip_high` replace its own trust region, `dual_clip` adds the third bound; `kl` weighs the
+    divergence from the weights that training began with; `response_tokens` is L_max of losses that divide
+    by it. Steps: each forest is passed `epochs` times in `minibatches` of whole trees; the rate rises to
+    `lr` over `warmup_steps` optimiser steps. `temperature` is the one the policy samples at.
+
+    `old_logprobs`: "recompute" takes the denominators of the ratio from the trainer before its first step, so
+    that differences of arithmetic between sampler and trainer cannot pass for a change of policy (it costs
+    an extra forward pass for all minibatches but one); "behaviour" takes those the sampler recorded.
+
+    Layout: micro-batches of at most `token_budget` tokens of rows of about `row_tokens` (attention over a
+    row is quadratic); `packed` False computes every branch by itself. `dtype` is what is computed in;
+    weights are float32 in any case.
+    """
+
+    lr: float = 1e-5
+    betas: tuple[float, float] = (0.9, 0.99)
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    warmup_steps: int = 0
+    epochs: int = 3
+    minibatches: int = 1
+    max_grad_norm: float = 1.0
+    advantage: str = "drgrpo"
+    token_weight: str = "path"
+    whiten: bool | None = None
+    loss: str = "dapo"
+    clip_low: float | None = None
+    clip_high: float | None = None
+    dual_clip: float | None = None
+    kl: float = 0.0
+    response_tokens: int = 1024
+    temperature: float = 1.0
+    old_logprobs: Literal["recompute", "behaviour"] = "recompute"
+    packed: bool = True
+    token_budget: int = 4096
+    row_tokens: int = 512
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, known in _CHOICES.items():
+            if getattr(self, name) not in known:
+                raise unknown(name.replace("_", " "), str(getattr(self, name)), known)
+        for name, least in _AT_LEAST.items():
+            if not getattr(self, name) >= least:
+                raise ValueError(f"{name} must be at least {least:g}, got {getattr(self, name)}")
+        if self.temperature <= 0:
+            raise ValueError(f"temperature must be positive, got {self.temperature}")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas must lie in [0, 1), got {self.betas}")
+        _ = self.clip
+
+    @property
+    def clip(self) -> Clip:
+        """The trust region in force."""
+        own = loss_named(self.loss).clip
+        return Clip(
+            low=own.low if self.clip_low is None else self.clip_low,
+            high=own.high if self.clip_high is None else self.clip_high,
+            dual=own.dual if self.dual_clip is None else self.dual_clip,
+        )
+
+    @property
+    def surrogate(self) -> Surrogate:
+        """What the loss maximises per token."""
+        return loss_named(self.loss).surrogate
+
+    def divisor(self, credits_: Sequence[Credit]) -> float:
+        """What the loss over a forest is divided by: original token counts, trees without contrast
+        included."""
+        if loss_named(self.loss).per == "length":
+            return float(sum(bool(c.branches) for c in credits_) * self.response_tokens)
+        lengths = [np.array([len(turn.action_ids) for turn in c.tree.turns]) for c in credits_]
+        return float(sum((c.weight @ n for c, n in zip(credits_, lengths, strict=True)), 0.0))
+
+    def rate(self, step: int) -> float:
+        """The learning rate of optimiser step `step`, counted from 0."""
+        return self.lr * min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else self.lr
+
+    def json(self) -> dict[str, Any]:
+        """All fields by name."""
+        return asdict(self)

@@ -1,0 +1,96 @@
+"""Log-probabilities of trained tokens: the one kernel that training, old and reference log-probs share.
+
+Attention on packed trees is SDPA with a dense mask made from DFS intervals; another attention (block masks)
+is another `tree_mask`. Leaves out dropout: the model is run in evaluation mode throughout.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import Module
+from torch.nn.functional import cross_entropy
+from transformers import PreTrainedModel
+
+from trace_gym.core.episode import Actor, Turn
+from trace_gym.core.errors import BadConfig
+from trace_gym.core.tokens import floats, ids
+from trace_gym.train.pack import MicroBatch, row, stack
+from trace_gym.train.trie import Segment
+
+
+def tree_mask(end: Tensor) -> Tensor:
+    """Who sees whom: `end` (B, T) -> bool (B, 1, T, T), [b, 0, q, k] true iff k <= q < end[b, k]."""
+    index = torch.arange(end.shape[1], device=end.device)
+    return ((index[None, :] <= index[:, None]) & (index[:, None] < end[:, None, :])).unsqueeze(1)
+
+
+class LogprobKernel:
+    """Computes log-probs with one model, always in evaluation mode."""
+
+    def __init__(self, model: PreTrainedModel, *, temperature: float = 1.0, bfloat16: bool = False) -> None:
+        if temperature <= 0:
+            raise ValueError(f"temperature must be positive, got {temperature}")
+        self.model = model
+        self.model.train(False)
+        self._temperature = temperature
+        self._bfloat16 = bfloat16
+        self._window: int | None = getattr(model.config, "sliding_window", None)
+        self._head: Module | None = model.get_output_embeddings()  # type: ignore[no-untyped-call]
+        self._head = self._head if self._head_is_bare() else None
+
+    def __call__(self, batch: MicroBatch) -> Tensor:
+        """Log-probs (K,) of the batch's trained tokens under the model at this temperature, float32 or wider.
+
+        Raises BadConfig where a packed tree is deeper than the model's sliding attention window.
+        """
+        if not batch.chains and self._window and int(batch.position_ids.max()) >= self._window:
+            window = f"a sliding attention window of {self._window} tokens"
+            raise BadConfig(f"a tree is deeper than the model's {window}; set packed = false")
+        with torch.autocast(self.model.device.type, torch.bfloat16, enabled=self._bfloat16):
+            logits = self._logits(batch.to(self.model.device))
+        targets = batch.token_ids.flatten()[batch.target].to(logits.device)
+        wide = logits if logits.dtype == torch.float64 else logits.float()
+        return -cross_entropy(wide / self._temperature, targets, reduction="none")
+
+    def _logits(self, batch: MicroBatch) -> Tensor:
+        """Logits (K, V) that predict the trained tokens; only those are computed where the head is bare."""
+        inputs = {"input_ids": batch.token_ids}
+        if not batch.chains:
+            inputs |= {"attention_mask": tree_mask(batch.end), "position_ids": batch.position_ids}
+        if self._head is None:
+            whole: Tensor = self.model(**inputs, use_cache=False).logits
+            return whole.flatten(0, 1).index_select(0, batch.predictor)
+        hidden: Tensor = self.model.base_model(**inputs, use_cache=False).last_hidden_state
+        chosen: Tensor = self._head(hidden.flatten(0, 1).index_select(0, batch.predictor))
+        return chosen
+
+    @torch.no_grad()
+    def _head_is_bare(self) -> bool:
+        """Are the logits the output embedding of the last hidden state and nothing more?"""
+        if self._head is None:
+            return False
+        token_ids = torch.arange(8, device=self.model.device)[None] % self.model.config.vocab_size
+        whole = self.model(input_ids=token_ids, use_cache=False).logits
+        hidden = self.model.base_model(input_ids=token_ids, use_cache=False).last_hidden_state
+        return bool(torch.allclose(self._head(hidden), whole, rtol=1e-4, atol=1e-5))
+
+    @torch.no_grad()
+    def packs(self) -> bool:
+        """Does this model give a small packed tree the log-probs of its branches one by one?"""
+        trunk, left, right, tip = (_probe_turn(self.model.config.vocab_size, i) for i in range(4))
+        first, second, third = (Segment(at, t.action_ids, t) for at, t in ((0, left), (0, right), (2, tip)))
+        start = Segment(-1, trunk.action_ids)
+        whole = self(stack([row([[start, first, second, third]])]))
+        alone = self(
+            stack(
+                [row([[start, first]]), row([[start, second, Segment(1, tip.action_ids, tip)]])],
+                chains=True,
+            )
+        )
+        return bool(torch.allclose(whole, alone, rtol=1e-3, atol=1e-2 if self._bfloat16 else 1e-4))
+
+
+def _probe_turn(vocab_size: int, number: int) -> Turn:
+    tokens = [(7 * number + 3 * i + 1) % vocab_size for i in range(3 + number)]
+    return Turn(0, 0, Actor.POLICY, "", action_ids=ids(tokens), logprobs=floats([0.0] * len(tokens)))

@@ -1,0 +1,275 @@
+"""Rollout trees laid out for the model, every token once.
+
+Tries in depth-first order: token k is visible to token q iff k <= q < end[k]; a token's position is its
+depth in tokens; the logits that predict it stand at its parent. Trees share rows and rows share
+micro-batches. Leaves out the model (`logprob.py`) and what the numbers mean (`advantage.py`, `loss.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trace_gym.core.episode import Actor, Turn
+from trace_gym.core.tokens import IntArray
+from trace_gym.train.advantage import Branch, Credit
+from trace_gym.train.trie import Segment, segments, split
+
+NO_VERSION = -1
+"""Stands for an unknown policy version in the version stream."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Row:
+    """One sequence of T tokens. `tokens`, `positions`, `end`, `parent` are (T,); `trained` (K,) says where
+    the trained tokens stand, and `streams` (6, K) holds their A+, A-, weight, behaviour log-prob, entropy and
+    policy version."""
+
+    tokens: NDArray[np.int64]
+    positions: NDArray[np.int64]
+    end: NDArray[np.int64]
+    parent: NDArray[np.int64]
+    trained: NDArray[np.int64]
+    streams: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MicroBatch:
+    """What one forward pass takes: B rows padded to T, and K trained tokens.
+
+    `token_ids`, `position_ids`, `end` are (B, T); `predictor` and `target` (K,) index the flattened (B*T,):
+    the token at `target` is predicted by the logits at `predictor`. `plus`, `minus`, `weight`, `behaviour`,
+    `entropy` are float64 (K,), `version` int64 (K,). `chains`: rows are plain sequences, for which a model's
+    own causal mask will do.
+    """
+
+    token_ids: Tensor
+    position_ids: Tensor
+    end: Tensor
+    lengths: Tensor
+    predictor: Tensor
+    target: Tensor
+    plus: Tensor
+    minus: Tensor
+    weight: Tensor
+    behaviour: Tensor
+    entropy: Tensor
+    version: Tensor
+    chains: bool
+
+    def to(self, device: torch.device) -> MicroBatch:
+        """The same on another device."""
+        moved = {n: getattr(self, n).to(device) for n in self.__slots__ if n != "chains"}
+        return MicroBatch(**moved, chains=self.chains)
+
+    @property
+    def computed(self) -> int:
+        """Tokens that a forward pass computes, padding included."""
+        return self.token_ids.numel()
+
+
+@dataclass(frozen=True, slots=True)
+class PackStats:
+    """Tokens of the trained branches. `raw`: every branch by itself; `unique`: each token once; `computed`:
+    with the paths that splitting repeats, and padding."""
+
+    raw: int = 0
+    unique: int = 0
+    computed: int = 0
+
+    def __add__(self, other: PackStats) -> PackStats:
+        return PackStats(self.raw + other.raw, self.unique + other.unique, self.computed + other.computed)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How to lay out. Rows hold up to `row_tokens` (a larger tree has a row to itself), micro-batches up to
+    `token_budget`, padding included; a tree beyond that is split. `packed` False: every branch by itself.
+    `keep_weighted`: compute tokens that carry a weight but no advantage. Row lengths are multiples of
+    `multiple`."""
+
+    token_budget: int = 4096
+    row_tokens: int = 512
+    packed: bool = True
+    keep_weighted: bool = False
+    multiple: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("token_budget", "row_tokens", "multiple"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+
+def pack(credits_: Sequence[Credit], layout: Layout) -> tuple[list[MicroBatch], PackStats]:
+    """Micro-batches that train every credited token once; ValueError for an action without a context."""
+    keep = layout.keep_weighted
+    alone = [
+        (credit, branch)
+        for credit in credits_
+        for branch in credit.branches
+        if live(credit, branch, keep_weighted=keep).any()
+    ]
+    tries = [segments(credit, keep_weighted=keep) for credit in credits_]
+    rows = _rows(tries, layout) if layout.packed else [chain(*pair, keep_weighted=keep) for pair in alone]
+    batches = _batches(rows, layout)
+    return batches, PackStats(
+        raw=sum(len(credit.tree.tokens(branch.leaf)) for credit, branch in alone),
+        unique=sum(len(segment.token_ids) for trie in tries for segment in trie),
+        computed=sum(batch.computed for batch in batches),
+    )
+
+
+def _rows(tries: Iterable[Sequence[Segment]], layout: Layout) -> list[Row]:
+    """Tries, longest first, each into the first row that has room."""
+    pieces = [piece for trie in tries for piece in split(trie, layout.token_budget)]
+    sized = [(sum(len(segment.token_ids) for segment in piece), piece) for piece in pieces]
+    capacity = min(layout.row_tokens, layout.token_budget)
+    filled: list[int] = []
+    rows: list[list[Sequence[Segment]]] = []
+    for size, piece in sorted(sized, key=lambda pair: -pair[0]):
+        spot = next((i for i, used in enumerate(filled) if used + size <= capacity), len(rows))
+        if spot == len(rows):
+            rows.append([])
+            filled.append(0)
+        rows[spot].append(piece)
+        filled[spot] += size
+    return [row(content) for content in rows]
+
+
+def _batches(rows: Sequence[Row], layout: Layout) -> list[MicroBatch]:
+    """Rows, longest first, into micro-batches of rows of like length."""
+    batches: list[list[Row]] = []
+    for made in sorted(rows, key=len, reverse=True):
+        if not batches or len(batches[-1][0]) * (len(batches[-1]) + 1) > layout.token_budget:
+            batches.append([])
+        batches[-1].append(made)
+    return [stack(batch, multiple=layout.multiple, chains=not layout.packed) for batch in batches]
+
+
+def stack(rows: Sequence[Row], *, multiple: int = 1, chains: bool = False) -> MicroBatch:
+    """Rows as one micro-batch, padded to the longest, rounded up to a `multiple`. Padding sees only
+    itself."""
+    width = -(-max(len(made) for made in rows) // multiple) * multiple
+    tokens, positions = (np.zeros((len(rows), width), dtype=np.int64) for _ in range(2))
+    end = np.tile(np.arange(1, width + 1), (len(rows), 1))
+    predictor, target = [], []
+    for i, made in enumerate(rows):
+        tokens[i, : len(made)], positions[i, : len(made)] = made.tokens, made.positions
+        end[i, : len(made)] = made.end
+        above = made.parent[made.trained]
+        if (above < 0).any():
+            raise ValueError("a trained action needs at least one context token before it")
+        predictor.append(above + i * width)
+        target.append(made.trained + i * width)
+    streams = np.concatenate([made.streams for made in rows], axis=1)
+    plus, minus, weight, behaviour, entropy = (torch.from_numpy(stream.copy()) for stream in streams[:5])
+    return MicroBatch(
+        token_ids=torch.from_numpy(tokens),
+        position_ids=torch.from_numpy(positions),
+        end=torch.from_numpy(end),
+        lengths=torch.tensor([len(made) for made in rows]),
+        predictor=torch.from_numpy(np.concatenate(predictor)),
+        target=torch.from_numpy(np.concatenate(target)),
+        plus=plus,
+        minus=minus,
+        weight=weight,
+        behaviour=behaviour,
+        entropy=entropy,
+        version=torch.from_numpy(streams[5].astype(np.int64)),
+        chains=chains,
+    )
+
+
+def row(pieces: Iterable[Sequence[Segment]]) -> Row:
+    """Several tries behind one another in one sequence; none sees another."""
+    tokens: list[IntArray] = []
+    spans: list[tuple[int, int, int, int]] = []
+    trained: list[NDArray[np.int64]] = []
+    streams: list[NDArray[np.float64]] = []
+    offset = 0
+    for trie in pieces:
+        starts, depths, ends = _spans(trie, offset)
+        for segment, start, depth, end in zip(trie, starts, depths, ends, strict=True):
+            parent = starts[segment.parent] + len(trie[segment.parent].token_ids) - 1 if depth else -1
+            spans.append((start, depth, end, parent))
+            tokens.append(segment.token_ids)
+            if segment.turn is not None:
+                trained.append(np.arange(start, start + len(segment.token_ids)))
+                streams.append(_streams(segment.turn, segment.plus, segment.minus, segment.weight))
+        offset += sum(len(segment.token_ids) for segment in trie)
+    lengths = [len(part) for part in tokens]
+    first, deep, last, above = (np.repeat(column, lengths) for column in np.array(spans).T)
+    index = np.arange(offset)
+    return Row(
+        tokens=np.concatenate(tokens).astype(np.int64),
+        positions=deep + index - first,
+        end=last,
+        parent=np.where(index == first, above, index - 1),
+        trained=np.concatenate(trained),
+        streams=np.concatenate(streams, axis=1),
+    )
+
+
+def _spans(trie: Sequence[Segment], offset: int) -> tuple[list[int], list[int], list[int]]:
+    """Where each segment starts, how many tokens lie above it, and where its descendants end."""
+    starts: list[int] = []
+    depths: list[int] = []
+    ends = [0] * len(trie)
+    for i, segment in enumerate(trie):
+        starts.append(offset)
+        above = segment.parent
+        depths.append(depths[above] + len(trie[above].token_ids) if above >= 0 else 0)
+        offset = ends[i] = offset + len(segment.token_ids)
+    for i in reversed(range(1, len(trie))):
+        above = trie[i].parent
+        if above >= 0:
+            ends[above] = max(ends[above], ends[i])
+    return starts, depths, ends
+
+
+def _streams(turn: Turn, plus: float, minus: float, weight: float) -> NDArray[np.float64]:
+    size = len(turn.action_ids)
+    entropy = turn.entropy if len(turn.entropy) == size else np.full(size, np.nan)
+    version = NO_VERSION if turn.policy_version is None else turn.policy_version
+    flat = [np.full(size, number) for number in (plus, minus, weight, version)]
+    return np.stack([*flat[:3], turn.logprobs, entropy, flat[3]]).astype(np.float64)
+
+
+def live(credit: Credit, branch: Branch, *, keep_weighted: bool = False) -> NDArray[np.bool_]:
+    """Which turns (D,) of a branch it trains: sampled by the policy, with a weight and an advantage (or, with
+    `keep_weighted`, a weight alone)."""
+    turns = [credit.tree.turns[node] for node in branch.nodes]
+    sampled = np.array([turn.actor is Actor.POLICY and len(turn.action_ids) > 0 for turn in turns])
+    trained: NDArray[np.bool_] = sampled & (branch.weights > 0)
+    return trained if keep_weighted else trained & (branch.advantages != 0)
+
+
+def chain(credit: Credit, branch: Branch, *, keep_weighted: bool = False) -> Row:
+    """A branch as a row by itself, with its own advantages and weights: the leaf-by-leaf reference."""
+    trained: list[NDArray[np.int64]] = []
+    streams: list[NDArray[np.float64]] = []
+    offset = 0
+    on = live(credit, branch, keep_weighted=keep_weighted)
+    for i, node in enumerate(branch.nodes):
+        turn, gain, share = credit.tree.turns[node], branch.advantages[i], branch.weights[i]
+        start = offset + len(turn.context_ids)
+        offset = start + len(turn.action_ids)
+        if on[i]:
+            trained.append(np.arange(start, offset))
+            streams.append(_streams(turn, share * max(gain, 0.0), share * min(gain, 0.0), share))
+    return Row(
+        tokens=credit.tree.tokens(branch.leaf).astype(np.int64),
+        positions=np.arange(offset),
+        end=np.full(offset, offset),
+        parent=np.arange(-1, offset - 1),
+        trained=np.concatenate(trained),
+        streams=np.concatenate(streams, axis=1),
+    )

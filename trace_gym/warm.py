@@ -1,0 +1,121 @@
+"""The tiny model, made here and warm-started by imitating the suites' oracles; cached, so that it is made once.
+
+Demonstrations are noisy: at some turns a random action is taken and the oracle then recovers; only what the
+oracle did is imitated. Only training tasks are shown. Leaves out how the model is trained further.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from trace_gym.rollout.demonstrator import Demonstrator
+from trace_gym.train.warmstart import WarmStart, warm_start
+
+from trace_gym.core.budget import Budget
+from trace_gym.core.errors import BadConfig
+from trace_gym.core.package import cache_folder
+from trace_gym.core.tree import Forest
+from trace_gym.environment.registry import Suite
+from trace_gym.model.load import load_model
+from trace_gym.model.tiny import make_tiny
+from trace_gym.parts import make_renderer
+from trace_gym.rollout.collector import Collector
+from trace_gym.rollout.player import CollectorConfig
+from trace_gym.rollout.stream import Source, TaskStream
+from trace_gym.schedule.uniform import Uniform
+
+FORMAT = 1
+"""Raised when the same settings would now make another model, so that old caches are not used."""
+
+
+@dataclass(frozen=True, slots=True)
+class WarmConfig:
+    """The shape of the model and how it is warmed up: `demos` episodes with a share `noise` of random
+    actions, then `steps` optimiser steps of `batch_tokens` tokens at `lr`."""
+
+    hidden: int = 128
+    layers: int = 4
+    heads: int = 4
+    renderer: str = "compact"
+    demos: int = 4000
+    noise: float = 0.25
+    steps: int = 400
+    batch_tokens: int = 4096
+    lr: float = 2e-3
+    seed: int = 0
+
+
+def warm_tiny(
+    suites: Sequence[Suite],
+    config: WarmConfig,
+    *,
+    cache: Path | None = None,
+    note: Callable[[str], None],
+    progress: Callable[[int, int, float], None],
+) -> Path:
+    """The folder of the warm model for these suites and settings; made now if the cache has none.
+
+    `progress(step, of, loss)` is called as training goes. Raises BadConfig where a suite has no oracle.
+    """
+    folder = cache_folder(cache) / "tiny" / _key(suites, config)
+    if folder.is_dir():
+        return folder
+    vocabulary = [word for suite in suites for word in suite.env_class.vocabulary]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder.parent, prefix=".warming-") as scratch:
+        fresh = make_tiny(
+            Path(scratch) / "fresh",
+            vocabulary=list(dict.fromkeys(vocabulary)),
+            seed=config.seed,
+            hidden=config.hidden,
+            layers=config.layers,
+            heads=config.heads,
+        )
+        loaded = load_model(fresh)
+        note(f"warm start: {config.demos} demonstrations of {', '.join(suite.spec for suite in suites)}")
+        forest = demonstrate(suites, config, fresh)
+        settings = WarmStart(
+            steps=config.steps, batch_tokens=config.batch_tokens, lr=config.lr, seed=config.seed
+        )
+        found = warm_start(loaded.model, [forest], settings, on_progress=progress)
+        note(f"warm start: {found['loss']:.3f} nats a token after {found['seconds']:.0f} s")
+        loaded.model.save_pretrained(fresh)
+        if not folder.exists():
+            shutil.move(fresh, folder)
+    return folder
+
+
+def demonstrate(suites: Sequence[Suite], config: WarmConfig, model: Path) -> Forest:
+    """Noisy oracle episodes on training tasks, spelled in the model's own tokens. Raises BadConfig."""
+    tokenizer = load_model(model).tokenizer
+    renderer = make_renderer(config.renderer, tokenizer)
+    agent = Demonstrator(renderer, tokenizer, noise=config.noise, seed=config.seed)
+    from trace_gym.core.task import Split
+
+    stream = TaskStream([Source(suite.name, suite.tasks(Split.TRAIN)) for suite in suites], config.seed)
+    tasks = stream.pool(0, config.demos)
+    makers = {suite.name: suite.make for suite in suites}
+
+    async def play() -> Forest:
+        collecting = CollectorConfig(seed=config.seed)
+        async with Collector(makers, agent, Uniform(n=1), config=collecting) as collector:
+            return await collector.collect(0, tasks, Budget())
+
+    forest = asyncio.run(play())
+    if not any(len(turn.action_ids) for tree in forest.trees for turn in tree.turns):
+        names = ", ".join(suite.name for suite in suites)
+        raise BadConfig(f"a warm start needs an oracle to imitate, and {names} has none")
+    return forest
+
+
+def _key(suites: Sequence[Suite], config: WarmConfig) -> str:
+    facts = {"format": FORMAT, "suites": [suite.spec for suite in suites], **asdict(config)}
+    digest = hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=8).hexdigest()
+    return f"{'-'.join(suite.name for suite in suites)}-{digest}"
