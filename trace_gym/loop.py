@@ -9,12 +9,11 @@ plays the next step from the journal as far as that goes. It leaves out how part
 from __future__ import annotations
 
 import asyncio
-import json
 import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypedDict
 
 import torch
 from trace_gym.rollout.model_agent import ModelAgent
@@ -28,6 +27,7 @@ from trace_gym.core.scheduler import Event, Scheduler
 from trace_gym.core.tree import Forest, RolloutTree
 from trace_gym.environment.registry import Suite
 from trace_gym.evaluate import EvalConfig, Report, chosen, evaluate
+from trace_gym.policies import note_renderer
 from trace_gym.rollout.collector import Collector
 from trace_gym.rollout.player import CollectorConfig
 from trace_gym.rollout.stream import TaskStream
@@ -60,15 +60,23 @@ class Reporter(Protocol):
         ...
 
 
+class Limits(TypedDict, total=False):
+    """Limits of a purse by unit; a unit left out is not limited."""
+
+    trajectories: int
+    tokens: int
+    seconds: float
+    usd: float
+
+
 @dataclass(frozen=True, slots=True)
 class LoopConfig:
-    """`pool`: candidates a step; `step_trajectories`: the budget of one step; `keep`: checkpoints kept;
+    """`pool`: candidates a step; `step`: limits of one step by budget unit; `keep`: checkpoints kept;
     `eval_every` steps, 0: only before and after."""
 
     steps: int
-    step_trajectories: int
     pool: int
-    seed: int = 0
+    step: Limits
     keep: int = 2
     eval_every: int = 0
 
@@ -141,7 +149,7 @@ class TrainingRun:
 
     async def _step(self, collector: Collector, step: int) -> None:
         parts, config = self._parts, self._config
-        purse = Budget(trajectories=config.step_trajectories, parent=self._budget)
+        purse = Budget(**config.step, parent=self._budget)
         self._reporter.step_begins(step, purse)
         started = time.perf_counter()
         forest = await collector.collect(step, parts.stream.pool(step, config.pool), purse)
@@ -199,7 +207,7 @@ class TrainingRun:
         }
         torch.save(state, folder.with_suffix(".loop.pt"))
         checkpoint = self._parts.trainer.save(folder)
-        (folder / "trace_gym.json").write_text(json.dumps({"renderer": self._parts.renderer}))
+        note_renderer(folder, self._parts.renderer)
         return checkpoint
 
     def _tidy(self) -> None:

@@ -16,7 +16,8 @@ from trace_gym.core.predictor import Predictor
 from trace_gym.core.scheduler import Scheduler
 from trace_gym.core.tokens import Tokenizer
 from trace_gym.schedule.beta import BetaPredictor
-from trace_gym.schedule.trace import Trace, TraceRandomForks
+from trace_gym.schedule.random_forks import TraceRandomForks
+from trace_gym.schedule.trace import Trace
 from trace_gym.schedule.uniform import Uniform
 
 AGENTS = "trace_gym.agents"

@@ -18,6 +18,7 @@ from trace_gym.model.load import LoadedModel, Precision, load_model
 from trace_gym.parts import make_renderer, native_renderer
 from trace_gym.rollout.policy_torch import TorchPolicy
 from trace_gym.store import FILE, Store
+from trace_gym.train.warmstart import CloningStep
 from trace_gym.warm import WarmConfig, warm_tiny
 
 FACTS_FILE = "trace_gym.json"
@@ -54,7 +55,7 @@ def find_model(
     warm: WarmConfig,
     cache: Path | None = None,
     note: Callable[[str], None],
-    progress: Callable[[int, int, float], None],
+    progress: Callable[[CloningStep], None],
 ) -> str | Path:
     """What `load_model` takes for a policy's name; makes and warms up `tiny` if the cache has none.
 
@@ -79,11 +80,12 @@ def open_policy(
     *,
     dtype: Precision | None = None,
     context_size: int | None = None,
-    max_batch: int = 64,
+    device: str | None = None,
+    max_batch: int = 192,
 ) -> OpenPolicy:
     """Load `model`, found for the policy's `name`, and give it its voice. Raises UnknownName, ModelFailed,
     BadConfig."""
-    loaded = load_model(model, dtype=dtype)
+    loaded = load_model(model, dtype=dtype, device=device)
     renderer = voice.renderer or _noted_renderer(loaded.path) or native_renderer(name)
     policy = TorchPolicy(loaded, context_size=context_size, max_batch=max_batch)
     agent = ModelAgent(

@@ -72,7 +72,7 @@ def wilson(mean: float, n: float, quantile: float) -> tuple[float, float]:
     square = quantile * quantile / n
     centre = (mean + square / 2) / (1 + square)
     half = quantile * sqrt(mean * (1 - mean) / n + square / (4 * n)) / (1 + square)
-    return max(0.0, centre - half), min(1.0, centre + half)
+    return (centre - half if mean > 0 else 0.0), (centre + half if mean < 1 else 1.0)
 
 
 def pass_at(k: int, attempts: Sequence[Sequence[bool]]) -> float | None:

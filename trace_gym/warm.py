@@ -1,4 +1,4 @@
-"""The tiny model, made here and warm-started by imitating the suites' oracles; cached, so that it is made once.
+"""The tiny model, made here and warm-started by imitating the suites' oracles; cached once made.
 
 Demonstrations are noisy: at some turns a random action is taken and the oracle then recovers; only what the
 oracle did is imitated. Only training tasks are shown. Leaves out how the model is trained further.
@@ -15,21 +15,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from trace_gym.rollout.demonstrator import Demonstrator
-from trace_gym.train.warmstart import WarmStart, warm_start
-
 from trace_gym.core.budget import Budget
 from trace_gym.core.errors import BadConfig
 from trace_gym.core.package import cache_folder
+from trace_gym.core.task import Split
 from trace_gym.core.tree import Forest
 from trace_gym.environment.registry import Suite
 from trace_gym.model.load import load_model
 from trace_gym.model.tiny import make_tiny
 from trace_gym.parts import make_renderer
 from trace_gym.rollout.collector import Collector
+from trace_gym.rollout.demonstrator import Demonstrator
 from trace_gym.rollout.player import CollectorConfig
 from trace_gym.rollout.stream import Source, TaskStream
 from trace_gym.schedule.uniform import Uniform
+from trace_gym.train.warmstart import CloningStep, warm_start
 
 FORMAT = 1
 """Raised when the same settings would now make another model, so that old caches are not used."""
@@ -58,11 +58,11 @@ def warm_tiny(
     *,
     cache: Path | None = None,
     note: Callable[[str], None],
-    progress: Callable[[int, int, float], None],
+    progress: Callable[[CloningStep], None],
 ) -> Path:
     """The folder of the warm model for these suites and settings; made now if the cache has none.
 
-    `progress(step, of, loss)` is called as training goes. Raises BadConfig where a suite has no oracle.
+    `progress` is called as training goes. Raises BadConfig where a suite has no oracle.
     """
     folder = cache_folder(cache) / "tiny" / _key(suites, config)
     if folder.is_dir():
@@ -81,10 +81,15 @@ def warm_tiny(
         loaded = load_model(fresh)
         note(f"warm start: {config.demos} demonstrations of {', '.join(suite.spec for suite in suites)}")
         forest = demonstrate(suites, config, fresh)
-        settings = WarmStart(
-            steps=config.steps, batch_tokens=config.batch_tokens, lr=config.lr, seed=config.seed
+        found = warm_start(
+            loaded.model,
+            [forest],
+            steps=config.steps,
+            batch_tokens=config.batch_tokens,
+            lr=config.lr,
+            seed=config.seed,
+            on_progress=progress,
         )
-        found = warm_start(loaded.model, [forest], settings, on_progress=progress)
         note(f"warm start: {found['loss']:.3f} nats a token after {found['seconds']:.0f} s")
         loaded.model.save_pretrained(fresh)
         if not folder.exists():
@@ -97,8 +102,6 @@ def demonstrate(suites: Sequence[Suite], config: WarmConfig, model: Path) -> For
     tokenizer = load_model(model).tokenizer
     renderer = make_renderer(config.renderer, tokenizer)
     agent = Demonstrator(renderer, tokenizer, noise=config.noise, seed=config.seed)
-    from trace_gym.core.task import Split
-
     stream = TaskStream([Source(suite.name, suite.tasks(Split.TRAIN)) for suite in suites], config.seed)
     tasks = stream.pool(0, config.demos)
     makers = {suite.name: suite.make for suite in suites}

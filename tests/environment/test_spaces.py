@@ -108,6 +108,25 @@ def test_huge_integer_ranges_and_distinct_items():
     assert {tuple(sample_json(distinct, rng)) for _ in range(50)} == {(True, False), (False, True)}
 
 
+def test_recursive_schemas_and_empty_lists_end():
+    tree = {
+        "$ref": "#/$defs/Tree",
+        "$defs": {
+            "Tree": {
+                "anyOf": [
+                    {"type": "array", "items": {"$ref": "#/$defs/Tree"}, "minItems": 2},
+                    {"type": "integer"},
+                ]
+            }
+        },
+    }
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        Draft202012Validator(tree).validate(sample_json(tree, rng))
+    assert sample_json({"type": "array", "items": False}, rng) == []
+    assert len(sample_json({"type": "array", "maxItems": 10**9, "minItems": 1}, rng)) <= 4
+
+
 def spec(name="move", **properties):
     schema = {"type": "object", "properties": properties, "required": list(properties)}
     return ToolSpec(name, "A tool.", {**schema, "additionalProperties": False})

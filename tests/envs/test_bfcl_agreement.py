@@ -111,6 +111,74 @@ def reference(task: Task) -> Script:
     return [[parse_call(text, backends, source=task.id) for text in turn] for turn in task.payload["gold"]]
 
 
+def _drop(rng: random.Random, calls: list[ToolCall]) -> None:
+    calls.pop(rng.randrange(len(calls)))
+
+
+def _repeat(rng: random.Random, calls: list[ToolCall]) -> None:
+    index = rng.randrange(len(calls))
+    calls.insert(rng.randint(index, len(calls)), calls[index])
+
+
+def _swap(rng: random.Random, calls: list[ToolCall]) -> None:
+    index = rng.randrange(len(calls) - 1)
+    calls[index], calls[index + 1] = calls[index + 1], calls[index]
+
+
+def _empty(rng: random.Random, calls: list[ToolCall]) -> None:
+    calls.clear()
+
+
+def _argument(rng: random.Random, calls: list[ToolCall]) -> None:
+    index = rng.randrange(len(calls))
+    arguments = dict(calls[index].arguments)
+    for name in rng.sample(sorted(arguments), min(1, len(arguments))):
+        arguments[name] = _other(rng, arguments[name])
+    calls[index] = ToolCall(calls[index].name, arguments)
+
+
+def _insert(rng: random.Random, calls: list[ToolCall], added: list[ToolCall]) -> None:
+    place = rng.randint(0, len(calls))
+    calls[place:place] = added
+
+
+def _other(rng: random.Random, value: Any) -> Any:
+    """Another value of the same type."""
+    match value:
+        case bool():
+            return not value
+        case int() | float():
+            return value + rng.choice([-1, 1, 10])
+        case str():
+            return rng.choice([f"{value}x", value[:-1], value.upper(), value.lower()])
+        case list():
+            return value[:-1] if value and rng.random() < 0.5 else [*value, *value[:1]]
+        case _:
+            return {key: _other(rng, inner) for key, inner in value.items()}
+
+
+IN_ONE_TURN: dict[str, tuple[int, Callable[[random.Random, list[ToolCall]], None]]] = {
+    "drop": (1, _drop),
+    "repeat": (1, _repeat),
+    "swap": (2, _swap),
+    "shuffle": (2, random.Random.shuffle),
+    "empty turn": (1, _empty),
+    "argument": (1, _argument),
+}
+"""Changes of one turn, with the number of calls it must have."""
+
+DETOURS = {
+    "GorillaFileSystem": [ToolCall(name, {"dir_name": "tmp"}) for name in ("mkdir", "rmdir")],
+    "TwitterAPI": [ToolCall(f"{n}follow_user", {f"username_to_{n}follow": "zoe"}) for n in ("", "un")],
+    "TicketAPI": [ToolCall("ticket_get_login_status", {})] * 2,
+    "TradingBot": [
+        ToolCall("add_to_watchlist", {"stock": "ZETA"}),
+        ToolCall("remove_stock_from_watchlist", {"symbol": "ZETA"}),
+    ],
+}
+"""Things done and undone, so that only the way differs."""
+
+
 class Perturber:
     """Draws changed references that an agent could play: available tools, valid arguments."""
 
@@ -118,36 +186,57 @@ class Perturber:
         self.env = env
         self.rng = random.Random(seed)
         self.tasks = everything
-        self.owners = benchmark(unpacked()).backends.tools
+        self.kinds = [*IN_ONE_TURN, "other turn", "look", "extra", "detour"]
+        owners = benchmark(unpacked()).backends.tools
         self.pool: dict[str, list[ToolCall]] = {}
         for call in chain.from_iterable(chain.from_iterable(reference(task) for task in everything)):
-            self.pool.setdefault(self.owners[call.name], []).append(call)
-        self.kinds: dict[str, Callable[[Task, Script], bool]] = {
-            "drop": self._drop,
-            "repeat": self._repeat,
-            "swap": self._swap,
-            "shuffle": self._shuffle,
-            "argument": self._argument,
-            "look": self._look,
-            "extra": self._extra,
-            "other turn": self._move,
-            "empty turn": self._empty,
-            "detour": self._detour,
-        }
+            self.pool.setdefault(owners[call.name], []).append(call)
 
     def draws(self, count: int) -> Iterator[tuple[str, Task, Script]]:
         """`count` perturbed scripts, the kinds in turn; every fourth is perturbed twice."""
-        names = list(self.kinds)
         made = 0
         while made < count:
             task = self.rng.choice(self.tasks)
             script = reference(task)
-            kinds = [names[made % len(names)]]
+            kinds = [self.kinds[made % len(self.kinds)]]
             if made % 4 == 3:
-                kinds.append(self.rng.choice(names))
-            if all(self.kinds[kind](task, script) for kind in kinds) and self._playable(task, script):
+                kinds.append(self.rng.choice(self.kinds))
+            if all(self._change(kind, task, script) for kind in kinds) and self._playable(task, script):
                 made += 1
-                yield "+".join(kinds), task, script
+                yield kinds[0], task, script
+
+    def _change(self, kind: str, task: Task, script: Script) -> bool:
+        """Change the script in place; False where the kind does not apply."""
+        if kind == "other turn":
+            return self._move(script)
+        if kind in IN_ONE_TURN:
+            least, edit = IN_ONE_TURN[kind]
+            turns = [calls for calls in script if len(calls) >= least]
+            if turns:
+                edit(self.rng, self.rng.choice(turns))
+            return bool(turns)
+        added = self._added(kind, task)
+        _insert(self.rng, self.rng.choice(script), added)
+        return bool(added)
+
+    def _added(self, kind: str, task: Task) -> list[ToolCall]:
+        """Calls to put in: one that only looks, any of the benchmark's own on a service, or a detour."""
+        service = self.rng.choice(task.payload["classes"])
+        if kind == "extra":
+            return [self.rng.choice(self.pool[service])]
+        if kind == "detour":
+            return DETOURS.get(service, [])
+        specs = benchmark(unpacked()).specs[service]
+        bare = [s.name for s in specs if not s.parameters["required"] and "logout" not in s.name]
+        return [ToolCall(self.rng.choice(bare), {})] if bare else []
+
+    def _move(self, script: Script) -> bool:
+        source = self.rng.choice([calls for calls in script if calls])
+        others = [calls for calls in script if calls is not source]
+        if others:
+            call = source.pop(self.rng.randrange(len(source)))
+            _insert(self.rng, self.rng.choice(others), [call])
+        return bool(others)
 
     def _playable(self, task: Task, script: Script) -> bool:
         self.env.reset(seed=0, options={"task": task})
@@ -160,118 +249,6 @@ class Perturber:
                     box.arguments(call)
             except ToolError:
                 return False
-        return True
-
-    def _turn(self, script: Script, least: int = 1) -> list[ToolCall] | None:
-        turns = [calls for calls in script if len(calls) >= least]
-        return self.rng.choice(turns) if turns else None
-
-    def _drop(self, task: Task, script: Script) -> bool:
-        calls = self._turn(script)
-        if calls:
-            calls.pop(self.rng.randrange(len(calls)))
-        return calls is not None
-
-    def _repeat(self, task: Task, script: Script) -> bool:
-        calls = self._turn(script)
-        if calls:
-            index = self.rng.randrange(len(calls))
-            calls.insert(self.rng.randint(index, len(calls)), calls[index])
-        return calls is not None
-
-    def _swap(self, task: Task, script: Script) -> bool:
-        calls = self._turn(script, least=2)
-        if calls:
-            index = self.rng.randrange(len(calls) - 1)
-            calls[index], calls[index + 1] = calls[index + 1], calls[index]
-        return calls is not None
-
-    def _shuffle(self, task: Task, script: Script) -> bool:
-        calls = self._turn(script, least=2)
-        if calls:
-            self.rng.shuffle(calls)
-        return calls is not None
-
-    def _argument(self, task: Task, script: Script) -> bool:
-        calls = self._turn(script)
-        if not calls:
-            return False
-        index = self.rng.randrange(len(calls))
-        arguments = dict(calls[index].arguments)
-        if not arguments:
-            return False
-        name = self.rng.choice(sorted(arguments))
-        arguments[name] = self._other(arguments[name])
-        calls[index] = ToolCall(calls[index].name, arguments)
-        return True
-
-    def _other(self, value: Any) -> Any:
-        match value:
-            case bool():
-                return not value
-            case int() | float():
-                return value + self.rng.choice([-1, 1, 10])
-            case str():
-                return self.rng.choice([f"{value}x", value[:-1], value.upper(), value.lower()])
-            case list():
-                return value[:-1] if value and self.rng.random() < 0.5 else [*value, *value[:1]]
-            case _:
-                return {key: self._other(inner) for key, inner in value.items()}
-
-    def _look(self, task: Task, script: Script) -> bool:
-        self.env.reset(seed=0, options={"task": task})
-        bare = [
-            spec.name
-            for spec in self.env.available()
-            if not spec.parameters["required"] and spec.name not in ("logout", "trading_logout")
-        ]
-        calls = self.rng.choice(script)
-        calls.insert(self.rng.randint(0, len(calls)), ToolCall(self.rng.choice(bare), {}))
-        return bool(bare)
-
-    def _extra(self, task: Task, script: Script) -> bool:
-        service = self.rng.choice(task.payload["classes"])
-        calls = self.rng.choice(script)
-        calls.insert(self.rng.randint(0, len(calls)), self.rng.choice(self.pool[service]))
-        return True
-
-    def _move(self, task: Task, script: Script) -> bool:
-        calls = self._turn(script)
-        if not calls or len(script) < 2:
-            return False
-        call = calls.pop(self.rng.randrange(len(calls)))
-        goal = self.rng.choice([other for other in script if other is not calls])
-        goal.insert(self.rng.randint(0, len(goal)), call)
-        return True
-
-    def _empty(self, task: Task, script: Script) -> bool:
-        calls = self._turn(script)
-        if calls:
-            calls.clear()
-        return calls is not None
-
-    def _detour(self, task: Task, script: Script) -> bool:
-        """Something done and undone, so that only the way differs."""
-        there_and_back = {
-            "GorillaFileSystem": [
-                ToolCall("mkdir", {"dir_name": "tmp"}),
-                ToolCall("rmdir", {"dir_name": "tmp"}),
-            ],
-            "TwitterAPI": [
-                ToolCall("follow_user", {"username_to_follow": "zoe"}),
-                ToolCall("unfollow_user", {"username_to_unfollow": "zoe"}),
-            ],
-            "TradingBot": [
-                ToolCall("add_to_watchlist", {"stock": "ZETA"}),
-                ToolCall("remove_stock_from_watchlist", {"symbol": "ZETA"}),
-            ],
-        }
-        known = [name for name in task.payload["classes"] if name in there_and_back]
-        if not known:
-            return False
-        calls = self.rng.choice(script)
-        place = self.rng.randint(0, len(calls))
-        calls[place:place] = there_and_back[self.rng.choice(known)]
         return True
 
 
@@ -300,7 +277,7 @@ def compare(env: Bfcl, referee: Referee, *, count: int, seed: int) -> Counter[tu
     for kind, task, script in Perturber(env, tasks(), seed).draws(count):
         theirs = referee.judge(task, script)
         assert played(env, task, script) == theirs, (task.id, kind, script)
-        tally[kind.partition("+")[0], theirs[0]] += 1
+        tally[kind, theirs[0]] += 1
     return tally
 
 
@@ -316,6 +293,4 @@ def test_2000_perturbed_references(env: Bfcl, referee: Referee) -> None:
     accepted = sum(count for (_, passed), count in tally.items() if passed)
     assert accepted >= 400
     assert 2000 - accepted >= 400
-    kinds = {kind for kind, _ in tally}
-    assert len(kinds) == 10
-    print(sorted(tally.items()))
+    assert len({kind for kind, _ in tally}) == 10

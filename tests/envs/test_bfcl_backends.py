@@ -13,10 +13,11 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import mpmath
 import pytest
 
 from trace_gym.core.action import Action, ToolCall
-from trace_gym.core.errors import MalformedData
+from trace_gym.core.errors import DatasetUnavailable, MalformedData
 from trace_gym.core.task import Split, Task
 from trace_gym_envs.bfcl import Bfcl
 from trace_gym_envs.bfcl.backends import Backends, World
@@ -65,7 +66,7 @@ def test_hostile_numbers_are_answered_at_once(
             "Error during execution: 0.0 cannot be raised to a negative power",
         ),
         ("round_number", {"number": 1234, "decimal_places": -2}, '{"result": 1200}'),
-        ("logarithm", {"value": 20, "base": 10, "precision": 2}, "{'result': mpf('1.302')}"),
+        ("logarithm", {"value": 20, "base": 10, "precision": 2}, "{'result': mpf('1.3027')}"),
         ("square_root", {"number": 2, "precision": 5}, "{'result': Decimal('1.4142')}"),
         ("mean", {"numbers": []}, '{"error": "Cannot calculate mean of an empty list"}'),
     ],
@@ -77,14 +78,11 @@ def test_answers_are_rendered_as_the_benchmark_does(
 
 
 def test_precision_is_put_back(backends: Backends) -> None:
-    before = decimal.getcontext().prec
+    before = (decimal.getcontext().prec, mpmath.mp.dps)
     world = open_world(backends, "MathAPI")
     backends.call(world, "square_root", {"number": 2, "precision": 3})
     backends.call(world, "logarithm", {"value": 2, "base": 3, "precision": 3})
-    assert decimal.getcontext().prec == before
-    assert backends.call(world, "logarithm", {"value": 2, "base": 10, "precision": 7}) == (
-        "{'result': mpf('0.30103')}"
-    )
+    assert (decimal.getcontext().prec, mpmath.mp.dps) == before
 
 
 def test_directories_folded_into_each_other_are_refused(backends: Backends) -> None:
@@ -180,11 +178,11 @@ def test_answers_do_not_depend_on_the_hash_seed() -> None:
     program = """
 from trace_gym_envs.bfcl.benchmark import benchmark
 from trace_gym_envs.bfcl.wheel import unpacked
+config = {"access_token": "t", "credit_card_list": {"c": {"balance": 1}}}
+flight = {"travel_date": "2026-11-15", "travel_from": "SFO", "travel_to": "LAX", "travel_class": "coach"}
 backends = benchmark(unpacked()).backends
-world = backends.open(["TravelAPI"], {"TravelAPI": {"access_token": "t", "credit_card_list": {"c": {"balance": 1}}}},
-                      long_context=False)
-print(backends.call(world, "book_flight", {"access_token": "t", "card_id": "c", "travel_date": "2026-11-15",
-      "travel_from": "SFO", "travel_to": "LAX", "travel_class": "coach"}))
+world = backends.open(["TravelAPI"], {"TravelAPI": config}, long_context=False)
+print(backends.call(world, "book_flight", {"access_token": "t", "card_id": "c", **flight}))
 """
     answers = [
         subprocess.run(
@@ -243,7 +241,7 @@ def test_malformed_entries_name_file_line_and_field(tmp_path: Path) -> None:
     with pytest.raises(
         MalformedData, match=rf"{name}, line 2, field 'ground_truth': has 1 turns, the user has"
     ):
-        read_tasks(tmp_path, steps_per_turn=20)
+        read_tasks(tmp_path, more="More.", steps_per_turn=20)
 
 
 def test_an_episode_survives_hostile_calls() -> None:
@@ -261,3 +259,25 @@ def test_an_episode_survives_hostile_calls() -> None:
         *_, info = env.step(action)
         action = env.oracle()
     assert info["success"] is True
+
+
+def test_a_missing_module_is_named_with_its_remedy() -> None:
+    program = """
+import sys
+sys.modules["mpmath"] = None
+from trace_gym.core.errors import MissingExtra
+from trace_gym_envs.bfcl import Bfcl
+try:
+    Bfcl()
+except MissingExtra as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout == "bfcl needs mpmath; install it with: pip install 'trace-gym[bfcl]'\n"
+
+
+def test_without_network_and_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRACE_GYM_CACHE", str(tmp_path))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(DatasetUnavailable, match=r"cannot fetch bfcl-eval 2026\.3\.23"):
+        Bfcl.tasks(Split.TRAIN)

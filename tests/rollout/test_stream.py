@@ -46,6 +46,19 @@ def test_shares_by_largest_remainder_with_at_least_one_each():
         stream.quotas(2)
 
 
+def test_floors_hold_whatever_the_shares_say():
+    stream = TaskStream(
+        [
+            Source("a", tasks("a", 99), 8.0),
+            Source("b", tasks("b", 99), 1.0, floor=0.2),
+            Source("c", tasks("c", 99), 1.0),
+        ],
+        seed=0,
+    )
+    # b is lifted from .1 to its floor .2; a and c share the other .8 as 8 to 1.
+    assert stream.settled(90) == {"a": 64, "b": 18, "c": 8}
+
+
 def test_a_small_suite_gives_what_it_has():
     stream = TaskStream([Source("a", tasks("a", 3)), Source("b", tasks("b", 99))], seed=0)
     assert stream.settled(20) == {"a": 3, "b": 10}

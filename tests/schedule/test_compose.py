@@ -242,13 +242,13 @@ def test_events_out_of_place_are_refused(world) -> None:
 
 
 def test_an_episode_without_a_turn_is_no_trajectory(world) -> None:
-    """The budget ended before it began: it is settled, earns nothing and forks nothing."""
+    """The budget or the context ended before it began: it is settled, earns nothing and forks nothing."""
     play = world(values=[0.5], turns=[3])
     scheduler = Trace(2, 1)
     [grant] = scheduler.propose(play.pool(), Budget(trajectories=4))
     tree = play.plant(0)
-    for _ in range(2):
+    for reason in (StopReason.CENSORED, StopReason.CONTEXT):
         rollout = tree.start(grant=grant.number, anchor=0)
-        tree.stop(rollout, StopReason.CENSORED)
+        tree.stop(rollout, reason)
         assert scheduler.observe(tree, EpisodeDone(0, rollout)) == []
     assert scheduler.learn(Forest(0, [tree]))["unspent"] == 2

@@ -155,7 +155,7 @@ def test_prefixes_are_exact(flips: list[float], total: int, random: bool) -> Non
 
 def test_ties_fall_to_everybody_in_turn() -> None:
     """Without a generator the first ones win always; v and 1 - v tie."""
-    v = [1 / 3, 2 / 3] * 4
+    v = [0.3, 0.7] * 4
     assert allocate_roots(v, 6, cap=8).tolist() == [3, 3, 0, 0, 0, 0, 0, 0]
     rng = np.random.default_rng(0)
     times = sum((allocate_roots(v, 6, cap=8, rng=rng) > 0).astype(int) for _ in range(800))

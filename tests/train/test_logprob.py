@@ -7,8 +7,12 @@ from typing import Any
 import pytest
 import torch
 from transformers import (
+    BloomConfig,
+    BloomForCausalLM,
     GPT2Config,
     GPT2LMHeadModel,
+    MambaConfig,
+    MambaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
     Qwen3Config,
@@ -54,6 +58,10 @@ def models() -> dict[str, Any]:
     return {
         "qwen3": Qwen3ForCausalLM(Qwen3Config(**wide, head_dim=8)),
         "gpt2": GPT2LMHeadModel(GPT2Config(vocab_size=31, n_embd=16, n_layer=2, n_head=2, n_positions=128)),
+        "mamba": MambaForCausalLM(
+            MambaConfig(vocab_size=31, hidden_size=16, num_hidden_layers=2, state_size=4)
+        ),
+        "bloom": BloomForCausalLM(BloomConfig(vocab_size=31, hidden_size=16, n_layer=2, n_head=2)),
         "mistral": MistralForCausalLM(MistralConfig(**wide, sliding_window=8)),
     }
 
@@ -84,17 +92,49 @@ def test_a_head_that_is_not_bare_is_left_to_the_model(gardener: Any, small_llama
             return out
 
         def __getattr__(self, name: str) -> Any:
-            if name in ("config", "device", "base_model", "get_output_embeddings"):
+            if name in ("config", "device", "dtype", "base_model", "get_output_embeddings"):
                 return getattr(self.inner, name)
             return super().__getattr__(name)
 
     assert compare(Scaled(small_llama()), gardener.wild(), packed=True) < 1e-5
 
 
-def test_attention_that_cannot_take_a_tree_is_noticed(small_llama: Any) -> None:
+def test_eager_attention(gardener: Any, small_llama: Any) -> None:
     model = small_llama()
     model.set_attn_implementation("eager")
+    assert LogprobKernel(model).packs()
+    assert compare(model, gardener.wild(), packed=True) < 1e-5
+
+
+@pytest.mark.parametrize("name", ["mamba", "bloom"])
+def test_models_that_cannot_take_a_tree_are_noticed(gardener: Any, name: str) -> None:
+    model = models()[name]
     assert not LogprobKernel(model).packs()
+    assert compare(model, gardener.wild(), packed=False) < 1e-4
+
+
+def test_lean_memory_changes_no_gradient(gardener: Any, small_llama: Any) -> None:
+    (batch,), _ = pack(credit([gardener.wild()]), Layout())
+    grads = []
+    for lean in (False, True):
+        model = small_llama()
+        kernel = LogprobKernel(model, lean=lean)
+        kernel(batch).sum().backward()
+        grads.append([p.grad for p in model.parameters()])
+        assert model.model.layers[0].gradient_checkpointing is lean
+    for left, right in zip(*grads, strict=True):
+        assert torch.equal(left, right)
+
+
+def test_lean_memory_needs_layers_that_can(small_llama: Any) -> None:
+    with pytest.raises(BadConfig, match="lean = false"):
+        LogprobKernel(torch.nn.Linear(2, 2), lean=True)  # type: ignore[arg-type]
+
+
+def test_lean_memory_keeps_dropout_off(gardener: Any) -> None:
+    (batch,), _ = pack(credit([gardener.wild()]), Layout())
+    kernel = LogprobKernel(models()["gpt2"], lean=True)
+    assert torch.equal(kernel(batch), kernel(batch))
 
 
 def test_trees_deeper_than_a_sliding_window_are_refused(gardener: Any) -> None:

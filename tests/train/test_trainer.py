@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, MambaConfig, MambaForCausalLM
 
 from trace_gym.core.episode import Actor, StopReason
 from trace_gym.core.errors import BadConfig, RunFolderError, UnknownName
@@ -220,9 +220,8 @@ def test_length_normalised_loss_divides_by_tasks_and_longest_response(
     assert norms[2] == pytest.approx(norms[0] * 50 * len(forest.trees) / mass, rel=1e-5)
 
 
-def test_a_model_that_cannot_pack_is_refused(small_llama: Any) -> None:
-    model = small_llama()
-    model.set_attn_implementation("eager")
+def test_a_model_that_cannot_pack_is_refused() -> None:
+    model = MambaForCausalLM(MambaConfig(vocab_size=31, hidden_size=16, num_hidden_layers=1, state_size=4))
     with pytest.raises(BadConfig, match="packed = false"):
         Trainer(model, TrainConfig())
     Trainer(model, TrainConfig(packed=False))

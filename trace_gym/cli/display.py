@@ -8,16 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from trace_gym.core.budget import Budget
+from trace_gym.core.budget import Budget, Cost
 from trace_gym.core.scheduler import EpisodeDone, Event, GrantFailed
 from trace_gym.core.tree import RolloutTree
 from trace_gym.evaluate import Report
 from trace_gym.statistics import Interval
+
+if TYPE_CHECKING:
+    from trace_gym.train.warmstart import CloningStep
 
 
 class Display:
@@ -101,14 +105,20 @@ class Display:
             highlight=False,
         )
 
-    def warming(self, step: int, of: int, loss: float) -> None:
+    def warming(self, step: CloningStep) -> None:
         """Progress of a warm start."""
         if self._warm is None:
-            self._warm = self._bars.add_task("warm start", total=of, facts="")
-        self._bars.update(self._warm, completed=step, facts=f"{loss:.3f} nats a token")
-        if step >= of:
-            self._bars.remove_task(self._warm)
-            self._warm = None
+            self._warm = self._bars.add_task("warm start", total=100, facts="")
+        done = 100 * step.fraction
+        self._bars.update(self._warm, completed=round(done), facts=f"{step.loss:.3f} nats a token")
+
+    def costs(self, cost: Cost) -> None:
+        """A table of what was spent."""
+        table = Table(title="cost", show_header=False)
+        for name, value in cost.json().items():
+            if value:
+                table.add_row(name, f"{value:,.1f}".removesuffix(".0"))
+        self.console.print(table)
 
     def note(self, text: str) -> None:
         """One line."""

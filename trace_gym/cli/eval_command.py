@@ -103,7 +103,8 @@ def _agent(given: dict[str, Any], suites: list[Suite], stack: ExitStack, display
     voice = Voice(given["renderer"], given["max_tokens"], given["temperature"], given["top_p"])
     opened = open_policy(given["policy"], model, voice, context_size=given["context"])
     stack.callback(opened.close)
-    return opened.agent
+    agent: Agent = opened.agent
+    return agent
 
 
 def _store(given: dict[str, Any]) -> Store:

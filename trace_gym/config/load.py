@@ -163,13 +163,12 @@ def _explained(error: ValidationError) -> TraceGymError:
     if not key:
         return BadConfig(says)
     if kind == "literal_error" and isinstance(given, str):
-        allowed = [name.strip(" '") for name in problem["ctx"]["expected"].replace(" or ", ", ").split(",")]
+        expected = problem["ctx"]["expected"]
+        allowed = [name.strip(" '") for name in expected.replace(" or ", ", ").split(",")]
         near = get_close_matches(given, allowed, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}? It" if near else "it"
-        return UnknownName(
-            f"config key {key!r} cannot be {given!r}; {hint} may be {problem['ctx']['expected']}"
-        )
-    says = says.replace("Input should be", "it must be")
+        return UnknownName(f"config key {key!r} cannot be {given!r}; {hint} may be {expected}")
+    says = _PYTHONIC.sub(lambda match: _PLAIN[match[1]], says).replace("Input should be", "it must be")
     return BadConfig(f"config key {key!r} cannot be {given!r}: {says[:1].lower()}{says[1:]}")
 
 
@@ -177,8 +176,10 @@ def _unknown_key(key: str) -> UnknownName:
     """The nearest key of the same section, else of any, else all of the section."""
     section, _, name = key.rpartition(".")
     within = {known: f"{section}.{known}".lstrip(".") for known in _names(section)}
-    anywhere = {known.rpartition(".")[2]: known for known in keys()}
+    anywhere = {known.rpartition(".")[2]: known for known in reversed(keys())}
     near = get_close_matches(name, within, n=1, cutoff=0.6)
+    if not near:
+        near = [known for known in within if known == "".join(word[:1] for word in name.split("_"))]
     far = [name] if name in anywhere else get_close_matches(name, anywhere, n=1, cutoff=0.75)
     if near or far:
         nearest = within[near[0]] if near else anywhere[far[0]]

@@ -101,7 +101,7 @@ class BudgetSection(Section):
     tokens: AtLeastOne | None = None
     seconds: Positive | None = None
     usd: Positive | None = None
-    step_trajectories: AtLeastOne | None = 64
+    step_trajectories: AtLeastOne | None = None
     step_tokens: AtLeastOne | None = None
     step_seconds: Positive | None = None
     step_usd: Positive | None = None
@@ -132,6 +132,7 @@ class TrainSection(Section):
     packed: bool = True
     token_budget: AtLeastOne = 4096
     row_tokens: AtLeastOne = 512
+    lean: bool = False
     dtype: Literal["float32", "bfloat16", "float64"] = "float32"
 
     @field_validator("betas")
@@ -158,19 +159,24 @@ class EvalSection(Section):
 
 
 class WarmstartSection(Section):
-    """Behaviour cloning from oracle episodes before training, while `seconds` and `steps` last; with neither
-    there is none. `demos` episodes are cloned from; a part `noise` of their actions is replaced by random
-    ones, which the oracle then mends."""
+    """How `tiny` is made: its shape (`hidden` size, `layers`, attention `heads`), and `steps` of
+    behaviour cloning, `batch_tokens` each at `lr`, from `demos` oracle episodes in which a part `noise`
+    of the actions is random."""
 
-    seconds: Positive | None = None
-    steps: AtLeastOne | None = None
-    noise: Fraction = 0.1
-    demos: AtLeastOne = 2000
+    hidden: AtLeastOne = 128
+    layers: AtLeastOne = 4
+    heads: AtLeastOne = 4
+    demos: AtLeastOne = 4000
+    noise: Fraction = 0.25
+    steps: AtLeastOne = 400
+    batch_tokens: AtLeastOne = 4096
+    lr: Positive = 2e-3
+    seed: Annotated[int, Field(ge=0)] = 0
 
 
 class RunConfig(Section):
-    """All that a training run is configured with. `suites` may be given as a spec, a list of specs or of tables,
-    or a table of shares by spec."""
+    """All that a training run is configured with. `suites` may be given as a spec, a list of specs or of
+    tables, or a table of shares by spec."""
 
     suites: Annotated[tuple[SuiteSection, ...], Field(strict=False, min_length=1)]
     run: RunSection = RunSection()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
+from functools import cache, partial
 from typing import Any, ClassVar, Literal, TypeAlias
 
 import gymnasium
@@ -49,6 +50,7 @@ class AgenticEnv(gymnasium.Env[str, Any], ABC):
     suite: ClassVar[str] = ""
     fork: ClassVar[Strategy] = "copy"
     chance: ClassVar[float] = 0.0
+    vocabulary: ClassVar[tuple[str, ...]] = ()
     methods: ClassVar[Mapping[str, Tool]] = {}
 
     state: Any
@@ -64,7 +66,8 @@ class AgenticEnv(gymnasium.Env[str, Any], ABC):
     def __init__(
         self, *, reward: RewardRule = "outcome", split: Split = Split.TRAIN, render_mode: str | None = None
     ) -> None:
-        """`split` is where `reset` takes tasks from when it is given none; `render_mode` None or "ansi"."""
+        """`split` is where `reset` takes tasks from when it is given none (replace `pool` for others);
+        `render_mode` is None or "ansi"."""
         if not self.suite:
             raise ValueError(f'{type(self).__name__} must name its suite: `suite = "..."`')
         if reward not in ("outcome", "shaped"):
@@ -74,10 +77,9 @@ class AgenticEnv(gymnasium.Env[str, Any], ABC):
         self.reward = reward
         self.split = Split(split)
         self.render_mode = render_mode
-        self.pool: Callable[[], Sequence[Task]] = lambda: self.tasks(self.split)
+        self.pool: Callable[[], Sequence[Task]] = cache(partial(self.tasks, self.split))
         self.observation_space = UnicodeText()
         self.action_space = ActionSpace(self.toolbox())
-        self._listed: Sequence[Task] | None = None
         self._box = Toolbox(())
         self._progress: Progress | None = None
         self._finishing = False
@@ -219,11 +221,10 @@ class AgenticEnv(gymnasium.Env[str, Any], ABC):
         """The task asked for, else one drawn from the pool."""
         if task is None:
             with boundary(EnvironmentFailed, Exception, what=f"suite {self.suite!r} cannot list its tasks"):
-                if self._listed is None:
-                    self._listed = self.pool()
-                if not len(self._listed):
+                pool = self.pool()
+                if not len(pool):
                     raise LookupError(f"there is no {self.split} task")
-                return self._listed[int(self.np_random.integers(len(self._listed)))]
+                return pool[int(self.np_random.integers(len(pool)))]
         if not isinstance(task, Task):
             raise ValueError(f"options['task'] must be a Task, got {type(task).__name__}")
         if task.suite != self.suite:

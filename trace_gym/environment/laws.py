@@ -35,20 +35,21 @@ FAMILIES = 8
 
 
 def same_episode(subject: Subject) -> str:
-    """Same task, seed and actions: the same episode, in a fresh environment and in a used one."""
-    first, second, turns = subject.suite.make(), subject.suite.make(), 0
+    """Same task, seed and actions: the same episode, whatever the environment has played before."""
+    env, played = subject.suite.make(), list[tuple[int, Task, list[Seen], list[object]]]()
     for number, task in enumerate(subject.sampled()):
-        wanderer = Wanderer(subject.rng(1, number), oracle=0.4, nonsense=0.1)
-        seen, actions = play(first, task, number, wanderer)
+        seen, actions = play(env, task, number, Wanderer(subject.rng(1, number), oracle=0.4, nonsense=0.1))
         subject.ledger.note(task, seen)
-        again = [opened(second, task, number), *follow(second, actions)]
-        found = difference(seen, again)
+        played.append((number, task, seen, actions))
+    env.close()
+    env, turns = subject.suite.make(), 0
+    for number, task, seen, actions in reversed(played):
+        found = difference(seen, [opened(env, task, number), *follow(env, actions)])
         if found:
             raise Rejected(f"{task.key}, seed {number}, played twice: {found}")
         turns += len(seen)
-    first.close()
-    second.close()
-    return f"{len(subject.sampled())} episodes played twice, {turns} turns compared"
+    env.close()
+    return f"{len(played)} episodes played twice, {turns} turns compared"
 
 
 def fork(subject: Subject, strategy: Strategy) -> str:
@@ -89,8 +90,8 @@ def fork(subject: Subject, strategy: Strategy) -> str:
 
 def parallel_children(subject: Subject) -> str:
     """Children of one snapshot on threads of their own play as they would alone."""
-    parent = subject.suite.make()
-    for number, task in subject.cases(FAMILIES):
+    parent, families = subject.suite.make(), min(FAMILIES, subject.plan.forks)
+    for number, task in subject.cases(families):
         rng = subject.rng(3, number)
         seen, actions = play(parent, task, number, Wanderer(rng, oracle=0.5))
         opened(parent, task, number)
@@ -104,7 +105,7 @@ def parallel_children(subject: Subject) -> str:
             if found:
                 raise Rejected(f"{task.key}: child {child} of turn {snapshot.turn} saw its siblings: {found}")
     parent.close()
-    return f"{FAMILIES} snapshots, {CHILDREN} children each"
+    return f"{families} snapshots, {CHILDREN} children each"
 
 
 def survives_fuzz(subject: Subject) -> str:

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
-from jsonschema import Draft202012Validator, SchemaError
 
 from trace_gym.core.task import Split, Task
 from trace_gym.environment.env import AgenticEnv
 from trace_gym.environment.tasks import straddling
+from trace_gym.environment.toolbox import flaw
 from trace_gym.environment.trial import Rejected, Subject, Wanderer, opened, stepped
 
 SPEED_STEPS = 300
@@ -64,14 +64,9 @@ def tools_are_sound(subject: Subject) -> str:
     env = subject.suite.make()
     listed = tuple(env.toolbox())
     for spec in listed:
-        try:
-            Draft202012Validator.check_schema(dict(spec.parameters))
-        except SchemaError as error:
-            raise Rejected(f"tool {spec.name!r} has an invalid schema: {error.message}") from error
-        if spec.parameters.get("type") != "object":
-            raise Rejected(f"tool {spec.name!r}: the schema of its parameters must be of type object")
-        if not spec.description.strip():
-            raise Rejected(f"tool {spec.name!r} has no description")
+        found = flaw(spec)
+        if found:
+            raise Rejected(found)
         json.dumps(spec.openai())
     schemas = {spec.name: spec.parameters for spec in listed}
     for task in subject.sampled():

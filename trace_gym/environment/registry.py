@@ -11,12 +11,12 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from hashlib import blake2b
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from typing import Any, get_origin, get_type_hints
+from typing import Any, get_type_hints
 from urllib.parse import parse_qsl
 
 import gymnasium
@@ -72,7 +72,7 @@ class Suite:
         if reward is not None:
             given["reward"] = reward
         env = self.env_class(**given, split=split, render_mode=render_mode)
-        env.pool = partial(self.tasks, split)
+        env.pool = cache(partial(self.tasks, split))
         return env
 
 
@@ -95,15 +95,16 @@ def suite(spec: str) -> Suite:
 def register() -> None:
     """Make every installed suite known to Gymnasium as `trace_gym/<name>-v0`. May be called again.
 
-    Loads no suite. Gymnasium 1.x reads no entry points, so a program calls this (or imports what does).
+    Loads no suite. Gymnasium 1.x reads no entry points, so a program calls this (or imports what does). A
+    name that two packages claim is left out; `suite` says why.
     """
     for name in suite_names():
-        point = _entry_point(name)
+        points = _entry_points(name)
         identifier = f"trace_gym/{name}-v0"
-        if identifier not in gymnasium.registry:
+        if len(points) == 1 and identifier not in gymnasium.registry:
             gymnasium.register(
                 identifier,
-                entry_point=f"{point.module}:{point.attr}",
+                entry_point=f"{points[0].module}:{points[0].attr}",
                 vector_entry_point=f"trace_gym.environment.vector:{name}",
             )
 
@@ -136,13 +137,20 @@ def _located(address: str) -> tuple[str, str, type[AgenticEnv]]:
     return env_class.suite, subset, env_class
 
 
-def _entry_point(name: str) -> EntryPoint:
+def _entry_points(name: str) -> list[EntryPoint]:
+    """The different entry points that claim a name, sorted."""
     points = {point.value: point for point in entry_points(group=GROUP, name=name)}
+    return [points[value] for value in sorted(points)]
+
+
+def _entry_point(name: str) -> EntryPoint:
+    points = _entry_points(name)
     if not points:
         raise unknown("suite", name, suite_names())
     if len(points) > 1:
-        raise BadConfig(f"suite {name!r} is offered by more than one package: {', '.join(sorted(points))}")
-    return next(iter(points.values()))
+        claims = ", ".join(point.value for point in points)
+        raise BadConfig(f"suite {name!r} is offered by more than one package: {claims}")
+    return points[0]
 
 
 def _from_file(path: Path, class_name: str) -> type[AgenticEnv]:
@@ -208,11 +216,13 @@ def _options(env_class: type[AgenticEnv], query: str, spec: str) -> dict[str, An
 
 
 def _converted(texts: list[str], annotation: Any, where: str) -> Any:
-    many = get_origin(annotation) in (list, tuple, set, frozenset, Sequence)
-    if not many and len(texts) > 1:
-        raise BadConfig(f"{where} is given {len(texts)} times")
-    try:
-        return TypeAdapter(annotation).validate_python(texts if many else texts[0])
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise BadConfig(f"{where}: {first['msg']}, got {texts[0]!r}") from error
+    """The value that one text, or a list of them, stands for."""
+    adapter = TypeAdapter(annotation)
+    problem = f"is given {len(texts)} times"
+    for candidate in [texts[0], texts] if len(texts) == 1 else [texts]:
+        try:
+            return adapter.validate_python(candidate)
+        except ValidationError as error:
+            if candidate is not texts:
+                problem = f"{error.errors(include_url=False)[0]['msg']}, got {candidate!r}"
+    raise BadConfig(f"{where}: {problem}")

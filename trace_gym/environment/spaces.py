@@ -130,8 +130,8 @@ def _draw(schema: Any, root: Mapping[str, Any], rng: np.random.Generator, depth:
     for key in ("anyOf", "oneOf"):
         if key in schema:
             rest = {name: value for name, value in schema.items() if name != key}
-            chosen = schema[key][int(rng.integers(len(schema[key])))]
-            return _draw({**rest, **chosen}, root, rng, depth)
+            options = [option for option in schema[key] if depth < _DEPTH or _flat(option)] or schema[key]
+            return _draw({**rest, **options[int(rng.integers(len(options)))]}, root, rng, depth)
     if "allOf" in schema:
         merged = {name: value for name, value in schema.items() if name != "allOf"}
         for part in schema["allOf"]:
@@ -156,6 +156,11 @@ def _draw(schema: Any, root: Mapping[str, Any], rng: np.random.Generator, depth:
             return _object(schema, root, rng, depth)
         case _:
             return _any(rng)
+
+
+def _flat(schema: Mapping[str, Any]) -> bool:
+    """Can the schema be drawn without going deeper?"""
+    return not schema.keys() & {"$ref", "items", "prefixItems", "properties", "additionalProperties"}
 
 
 def _resolve(reference: str, root: Mapping[str, Any]) -> Any:
@@ -189,13 +194,14 @@ def _array(
 ) -> list[Any]:
     head = [_draw(item, root, rng, depth + 1) for item in schema.get("prefixItems", ())]
     low = max(int(schema.get("minItems", 0)), len(head))
-    high = int(schema.get("maxItems", max(low, len(head) if head else 3)))
+    rest = schema.get("items", not head)
+    high = len(head) if rest is False else min(int(schema.get("maxItems", low + 3)), low + 3)
     size = low if depth >= _DEPTH else int(rng.integers(low, high + 1))
     items = list(head)
     for _ in range(_TRIES):
         if len(items) >= size:
             break
-        item = _draw(schema.get("items", True), root, rng, depth + 1)
+        item = _draw(rest, root, rng, depth + 1)
         if not schema.get("uniqueItems") or item not in items:
             items.append(item)
     return items

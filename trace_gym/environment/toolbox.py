@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, SchemaError
 from jsonschema.validators import extend
 
 from trace_gym.core.action import Action, ToolCall, ToolSpec
@@ -69,6 +69,8 @@ class Toolbox:
 
         Raises ToolError saying which tool, which argument, what came and what is allowed.
         """
+        if not isinstance(call.name, str) or not isinstance(call.arguments, Mapping):
+            raise ToolError("A call needs a tool's name and its arguments by name.")
         spec = self._by_name.get(call.name)
         if spec is None:
             raise ToolError(self._unknown_tool(call.name))
@@ -87,6 +89,17 @@ class Toolbox:
         near = get_close_matches(name[:_SHOWN], self.names, n=1, cutoff=0.5)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         return f"There is no tool {shown(name)}.{hint} Tools: {', '.join(self.names) or 'none'}."
+
+
+def flaw(spec: ToolSpec) -> str | None:
+    """What is wrong with a specification itself; None if nothing is."""
+    try:
+        Draft202012Validator.check_schema(dict(spec.parameters))
+    except SchemaError as error:
+        return f"tool {spec.name!r} has an invalid schema: {error.message}"
+    if spec.parameters.get("type") != "object":
+        return f"tool {spec.name!r}: the schema of its parameters must be of type object"
+    return None if spec.description.strip() else f"tool {spec.name!r} has no description"
 
 
 def usage(spec: ToolSpec) -> str:

@@ -22,6 +22,10 @@ from trace_gym.model.prefix import PrefixIndex
 from trace_gym.model.row import Row
 from trace_gym.model.slots import BLOCK, Outlook
 
+STRIDE = 512
+"""A prompt is read in strides of at most so many tokens: each looks back at less than the whole, which a
+mask over the whole prompt would compute and throw away."""
+
 
 @dataclass(slots=True)
 class Throughput:
@@ -67,12 +71,15 @@ class Engine:
         self._memory = memory_for(model, slot_bytes=slot_bytes, block_bytes=block_bytes)
         self._index = PrefixIndex(capacity=self._memory.block_count, block=BLOCK)
 
-    def fits(self, row: Row, coming: Sequence[Row]) -> bool:
-        """Can `row` join together with those `coming`? One alone always can."""
-        count = len(self.rows) + len(coming) + 1
-        longest = max(len(other.ids) for other in (*self.rows, *coming, row))
-        bytes_needed = count * longest * self._memory.token_bytes
-        return count == 1 or (count <= self._max_batch and bytes_needed <= self._slot_bytes)
+    def room(self, rows: Sequence[Row]) -> int:
+        """How many of `rows`, in their order, can join now. Into an empty batch at least one can."""
+        longest = max((len(row.ids) for row in self.rows), default=0)
+        for count, row in enumerate(rows, start=len(self.rows) + 1):
+            longest = max(longest, len(row.ids))
+            too_big = count * longest * self._memory.token_bytes > self._slot_bytes
+            if count > 1 and (too_big or count > self._max_batch):
+                return count - 1 - len(self.rows)
+        return len(rows)
 
     @torch.inference_mode()
     def join(self, rows: Sequence[Row]) -> list[Row]:
@@ -149,12 +156,13 @@ class Engine:
             slots, places, numbers = zip(*known, strict=True)
             self._memory.restore(slots, places, numbers)
         starts = [row.cached for row in group]
-        if len(group) == 1:
-            while len(group[0].prompt_ids) - starts[0] > self._prefill_tokens:
-                upto = starts[0] + self._prefill_tokens
-                self._memory.forward([group[0].prompt_ids[:upto]], starts=starts, first=first)
-                starts = [upto]
-        outlook = self._memory.forward([row.prompt_ids for row in group], starts=starts, first=first)
+        fresh = [len(row.prompt_ids) - row.cached for row in group]
+        strides = min(-(-max(fresh) // STRIDE), *fresh)
+        for stride in range(1, strides + 1):
+            stops = [row.cached + new * stride // strides for row, new in zip(group, fresh, strict=True)]
+            read = [row.prompt_ids[:stop] for row, stop in zip(group, stops, strict=True)]
+            outlook = self._memory.forward(read, starts=starts, first=first)
+            starts = stops
         self.rows += group
         self._remember(range(first, len(self.rows)))
         return outlook

@@ -54,8 +54,7 @@ def memory_for(model: PreTrainedModel, *, slot_bytes: int, block_bytes: int) -> 
 def _error(slots: Slots, model: PreTrainedModel) -> float:
     """How far the logits of two rows of unequal length, computed in pieces in `slots`, are from those of the
     bare model: the norm of the difference over the norm."""
-    size = model.get_input_embeddings().num_embeddings
-    long, short = (((7919 * np.arange(1, n + 1)) % size).astype(np.int32) for n in (24, 9))
+    long, short = (((7919 * np.arange(1, n + 1)) % vocabulary(model)).astype(np.int32) for n in (24, 9))
     bare = Recompute(model).forward([long, short], starts=[0, 0], first=0).logits
     slots.reserve(3, len(long))
     slots.forward([long[:20], short[:3]], starts=[0, 0], first=1)
@@ -63,3 +62,8 @@ def _error(slots: Slots, model: PreTrainedModel) -> float:
     slots.forward([long[:23], short[:8]], starts=[22, 7], first=1)
     pieced = slots.forward([long, short], starts=[23, 8], first=1).logits
     return float((pieced - bare).norm() / bare.norm())
+
+
+def vocabulary(model: PreTrainedModel) -> int:
+    """How many token ids the model takes."""
+    return len(model.get_input_embeddings().state_dict()["weight"])

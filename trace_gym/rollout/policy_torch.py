@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 
@@ -24,6 +25,7 @@ from trace_gym.core.policy import Checkpoint, Completion, Finish, SampleRequest
 from trace_gym.core.tokens import FloatArray, IntArray, floats, ids
 from trace_gym.model.engine import Engine, Throughput
 from trace_gym.model.load import LoadedModel, Precision, load_model, load_weights
+from trace_gym.model.memory import vocabulary
 from trace_gym.model.row import Row
 
 
@@ -83,7 +85,8 @@ class TorchPolicy:
         self.model = loaded
         self.context_size = int(room)
         self._version = version
-        self._vocabulary: int = loaded.model.get_input_embeddings().num_embeddings
+        self._max_batch = max_batch
+        self._vocabulary = vocabulary(loaded.model)
         self._engine = Engine(
             loaded.model,
             max_batch=max_batch,
@@ -227,21 +230,19 @@ class TorchPolicy:
 
     def _take(self) -> list[_Sampling] | _Loading:
         """Those in front of the queue that can join now; or new weights, when nothing runs any more."""
-        joining: list[_Sampling] = []
         with self._changed:
-            while self._waiting:
-                head = self._waiting[0]
-                if isinstance(head, _Loading):
-                    if joining or self._running:
-                        break
-                    self._waiting.popleft()
-                    return head
-                if not self._engine.fits(head.row, [job.row for job in joining]):
+            front: list[_Sampling] = []
+            for job in islice(self._waiting, self._max_batch):
+                if isinstance(job, _Loading):
                     break
+                front.append(job)
+            if not front and self._waiting and not self._running:
+                head = self._waiting.popleft()
+                return head if isinstance(head, _Loading) else [head]
+            front = front[: self._engine.room([job.row for job in front])]
+            for _ in front:
                 self._waiting.popleft()
-                if not head.answer.cancelled():
-                    joining.append(head)
-        return joining
+        return [job for job in front if not job.answer.cancelled()]
 
     def _answer(self, row: Row, answer: Future[Completion]) -> None:
         completion = Completion(

@@ -18,17 +18,21 @@ from trace_gym.core.task import Task
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A suite's training tasks and its share of every pool (any positive number, relative to the others)."""
+    """A suite's training tasks, its share of every pool (any positive number, relative to the others) and the
+    least part of it, `floor`, that it keeps whatever the shares say."""
 
     name: str
     tasks: Sequence[Task]
     share: float = 1.0
+    floor: float = 0.0
 
     def __post_init__(self) -> None:
         if not len(self.tasks):
             raise BadConfig(f"suite {self.name!r} has no training tasks")
         if not self.share > 0:
             raise BadConfig(f"the share of suite {self.name!r} must be positive, got {self.share}")
+        if not 0 <= self.floor <= 1:
+            raise BadConfig(f"the floor of suite {self.name!r} must lie in [0, 1], got {self.floor}")
 
 
 class TaskStream:
@@ -53,8 +57,7 @@ class TaskStream:
         its tasks."""
         if size < len(self._sources):
             raise BadConfig(f"a pool of {size} cannot hold a task of each of {len(self._sources)} suites")
-        total = sum(source.share for source in self._sources)
-        ideal = [size * source.share / total for source in self._sources]
+        ideal = [size * part for part in self._parts()]
         quotas = [max(1, int(share)) for share in ideal]
         by_remainder = sorted(range(len(ideal)), key=lambda i: (quotas[i] - ideal[i], i))
         for number in by_remainder[: max(0, size - sum(quotas))]:
@@ -62,6 +65,22 @@ class TaskStream:
         while sum(quotas) > size:
             quotas[quotas.index(max(quotas))] -= 1
         return [min(quota, len(source.tasks)) for quota, source in zip(quotas, self._sources, strict=True)]
+
+    def _parts(self) -> list[float]:
+        """Each suite's part of a pool: its floor where its share would give it less, else its share of what
+        the floors leave."""
+        floored: set[int] = set()
+        while True:
+            free = 1.0 - sum(self._sources[i].floor for i in floored)
+            total = sum(s.share for i, s in enumerate(self._sources) if i not in floored)
+            parts = [
+                source.floor if i in floored else free * source.share / total
+                for i, source in enumerate(self._sources)
+            ]
+            below = {i for i, source in enumerate(self._sources) if parts[i] < source.floor} - floored
+            if not below:
+                return parts
+            floored |= below
 
     def settled(self, size: int) -> Mapping[str, int]:
         """The quotas by suite, for people."""

@@ -103,8 +103,12 @@ class Worker:
     def close(self) -> None:
         """Close the environments on their own thread; a hung thread is left behind as a daemon would be."""
         if not self.broken:
-            self._thread.submit(lambda: [env.close() for env in self._envs.values()])
+            self._thread.submit(self._close_all)
         self._thread.shutdown(wait=False)
+
+    def _close_all(self) -> None:
+        for env in self._envs.values():
+            env.close()
 
     async def _call(self, work: Callable[[], T], task: Task) -> T:
         future = asyncio.get_running_loop().run_in_executor(self._thread, work)

@@ -54,9 +54,10 @@ class Cell:
 class BetaPredictor:
     """A Predictor of Beta posteriors in a chain: everything, suite, depth, share of checks passed, task.
 
-    Each level's prior is the level above, its mean at a weight of at most `strength` rollouts; the topmost is
-    1/2 at weight `strength`. Counts lose the factor `decay` a step, for the policy changes; those worth less
-    than `forget` rollouts are dropped. The share of checks passed (weighted) is rounded to 1/`shares`.
+    Each level's prior is the mean of the level above at a weight of `strength` rollouts; above the topmost
+    stands 1/2. A level without counts hands the mean on, worth `strength`. Counts lose the factor `decay` a
+    step, for the policy changes; those worth less than `forget` rollouts are dropped. The share of checks
+    passed (weighted) is rounded to 1/`shares`.
     State: the counts and the number of steps learnt.
     """
 
@@ -119,10 +120,10 @@ class BetaPredictor:
         self._cells = {tuple(key): Cell(*sums) for key, *sums in state["cells"]}
 
     def _predict(self, prefix: Prefix) -> Prediction:
-        mean, concentration = 0.5, self._strength
+        weight = self._strength
+        mean, concentration = 0.5, weight
         tokens = turns = None
         for key in self._chain(prefix):
-            weight = min(self._strength, concentration)
             cell = self._cells.get(key)
             if cell is None:
                 concentration = weight

@@ -58,12 +58,12 @@ class Database:
             made = _claim(folder, exist_ok=exist_ok)
             file = folder / FILE
             os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-            try:
+            with ExitStack() as undo:
+                undo.callback(_remove, folder, made=made)
                 database = cls._writer(folder)
+                undo.callback(database.close)
                 database._fill(meta)
-            except BaseException:
-                _remove(folder, made=made)
-                raise
+                undo.pop_all()
             return database
 
     @classmethod
@@ -111,12 +111,19 @@ class Database:
 
     @classmethod
     def _reader(cls, folder: Path) -> Database:
-        """A connection that cannot write. In a folder that is read-only and has no log, nobody can be
-        writing, so the file is taken as immutable."""
+        """A connection that cannot write. Beside a log SQLite must be able to write its index of it; where it
+        cannot and there is no log, nobody is writing, and the file is taken as immutable."""
         file = (folder / FILE).resolve()
-        still = not os.access(folder, os.W_OK) and not file.with_name(f"{FILE}-wal").exists()
-        mode = "mode=ro&immutable=1" if still else "mode=ro"
-        return cls(folder, sqlite3.connect(f"{file.as_uri()}?{mode}", uri=True, isolation_level=None))
+        with ExitStack() as undo:
+            connection = undo.enter_context(closing(_connected(file, "mode=ro")))
+            try:
+                connection.execute("PRAGMA schema_version")
+            except sqlite3.OperationalError:
+                if file.with_name(f"{FILE}-wal").exists():
+                    raise
+                return cls(folder, _connected(file, "mode=ro&immutable=1"))
+            undo.pop_all()
+        return cls(folder, connection)
 
     def _fill(self, meta: Mapping[str, str]) -> None:
         with self.writing("creating the run") as sql:
@@ -198,6 +205,10 @@ def translated(folder: Path) -> Iterator[None]:
             if advice is None:
                 raise
             raise RunFolderError(f"run folder {folder}: {advice} ({error})") from error
+
+
+def _connected(file: Path, options: str) -> sqlite3.Connection:
+    return sqlite3.connect(f"{file.as_uri()}?{options}", uri=True, isolation_level=None, timeout=10.0)
 
 
 def _claim(folder: Path, *, exist_ok: bool) -> bool:

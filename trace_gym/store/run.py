@@ -183,8 +183,8 @@ class Store(SqliteJournal):
     def record_checkpoint(self, checkpoint: Checkpoint, *, step: int) -> None:
         """Index a checkpoint that lies complete on the disk: the weights after `step`. A version that was
         made again after a crash takes the place of the first."""
-        inside = checkpoint.path.is_relative_to(self.folder)
-        path = checkpoint.path.relative_to(self.folder) if inside else checkpoint.path.absolute()
+        path, home = checkpoint.path.absolute(), self.folder.absolute()
+        path = path.relative_to(home) if path.is_relative_to(home) else path
         with self._database.writing("a checkpoint") as sql:
             row = (checkpoint.version, step, str(path), self._clock())
             sql.execute("INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?)", row)

@@ -3,7 +3,7 @@ own."""
 
 from trace_gym.testing.agent import AgentRule, ScriptedAgent
 from trace_gym.testing.demand import demand, demand_same_tree, demand_same_turn
-from trace_gym.testing.journal import Crashed, CrashingJournal, MemoryJournal
+from trace_gym.testing.journal import Crashed, CrashingJournal, MemoryJournal, record_forest
 from trace_gym.testing.journalling import check_journal
 from trace_gym.testing.policy import Rule, ScriptedPolicy
 from trace_gym.testing.sampling import check_policy
@@ -30,5 +30,6 @@ __all__ = [
     "demand_same_turn",
     "grow_forest",
     "grow_tree",
+    "record_forest",
     "toy_task",
 ]

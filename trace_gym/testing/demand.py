@@ -27,16 +27,19 @@ def demand_same_turn(left: Turn, right: Turn, *, where: str = "turn", cost: bool
             same = mine.dtype == other.dtype and np.array_equal(mine, other)
         else:
             same = type(mine) is type(other) and bool(mine == other)
-        demand(same, f"{where}: {field.name} is {mine!r} here and {other!r} there")
+        if not same:
+            raise AssertionError(f"{where}: {field.name} is {mine!r} here and {other!r} there")
 
 
 def demand_same_tree(left: RolloutTree, right: RolloutTree) -> None:
     """Are two trees the same: index, task, turns, rollouts? AssertionError names the first difference."""
     name = f"tree {left.index}"
     demand(left.index == right.index, f"{name} is tree {right.index} there")
-    demand(left.task == right.task, f"{name}: the task is {left.task} here and {right.task} there")
+    if left.task != right.task:
+        raise AssertionError(f"{name}: the task is {left.task} here and {right.task} there")
     counts = (len(left.turns), len(right.turns))
     demand(counts[0] == counts[1], f"{name} has {counts[0]} turns here and {counts[1]} there")
-    demand(left.rollouts == right.rollouts, f"{name}: rollouts {left.rollouts} here, {right.rollouts} there")
+    if left.rollouts != right.rollouts:
+        raise AssertionError(f"{name}: rollouts {left.rollouts} here, {right.rollouts} there")
     for node, (mine, other) in enumerate(zip(left.turns, right.turns, strict=True)):
         demand_same_turn(mine, other, where=f"{name}, node {node}")

@@ -11,7 +11,7 @@ from trace_gym.core.errors import JournalDiverged
 from trace_gym.core.journal import Journal, Recovered
 from trace_gym.core.scheduler import Cancel, Candidate, Event, Grant, GrantFailed
 from trace_gym.core.task import Task
-from trace_gym.core.tree import RolloutTree
+from trace_gym.core.tree import Anchor, Forest, RolloutTree
 from trace_gym.testing.demand import demand_same_turn
 
 
@@ -151,6 +151,26 @@ def _name(event: Event) -> tuple[object, ...]:
 def _same(what: str, then: object, now: object) -> None:
     if then != now:
         raise JournalDiverged(f"{what} was recorded before, and differently")
+
+
+def record_forest(journal: Journal, forest: Forest) -> None:
+    """Write a grown forest as its step: trees must be numbered 0, 1, ...; the step stays open. Grants are
+    proposed under the numbers that the rollouts name."""
+    tasks = [tree.task for tree in forest.trees]
+    pool = [Candidate(i, t.key, t.suite, t.family, t.limits.max_turns) for i, t in enumerate(tasks)]
+    journal.open_step(forest.step, pool, tasks)
+    granted = {record.grant: tree.index for tree in forest.trees for record in tree.rollouts}
+    grants = [Grant(number, Anchor(index), 1, "recorded") for number, index in sorted(granted.items())]
+    journal.proposed(forest.step, grants)
+    for tree in forest.trees:
+        journal.planted(forest.step, tree)
+        for number in range(len(tree.rollouts)):
+            journal.started(forest.step, tree, number)
+        for node in range(1, len(tree.turns)):
+            journal.turned(forest.step, tree, node)
+        for number, record in enumerate(tree.rollouts):
+            if record.stop is not None:
+                journal.stopped(forest.step, tree, number)
 
 
 class Crashed(BaseException):

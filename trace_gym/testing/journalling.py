@@ -197,7 +197,8 @@ def _compare(when: str, found: Recovered | None, wanted: Recovered | None) -> No
         return
     for name in ("step", "pool", "tasks", "grants", "events"):
         mine, other = getattr(found, name), getattr(wanted, name)
-        demand(mine == other, f"{when}, {name} recovered as {mine}, not {other}")
+        if mine != other:
+            raise AssertionError(f"{when}, {name} recovered as {mine}, not {other}")
     demand(sorted(found.trees) == sorted(wanted.trees), f"{when}, trees {sorted(found.trees)} were recovered")
     for index, tree in found.trees.items():
         demand_same_tree(tree, wanted.trees[index])

@@ -41,7 +41,7 @@ class TrainConfig:
 
     Layout: micro-batches of at most `token_budget` tokens of rows of about `row_tokens` (attention over a
     row is quadratic); `packed` False computes every branch by itself. `dtype` is what is computed in;
-    weights are float32 in any case.
+    weights are float32 in any case. `lean` computes activations twice to keep few of them in memory.
     """
 
     lr: float = 1e-5
@@ -67,6 +67,7 @@ class TrainConfig:
     token_budget: int = 4096
     row_tokens: int = 512
     dtype: Literal["float32", "bfloat16"] = "float32"
+    lean: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -6,14 +6,19 @@ is another `tree_mask`. Leaves out dropout: the model is run in evaluation mode 
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
 import torch
 from torch import Tensor
 from torch.nn import Module
 from torch.nn.functional import cross_entropy
+from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from trace_gym.core.episode import Actor, Turn
-from trace_gym.core.errors import BadConfig
+from trace_gym.core.errors import BadConfig, boundary
 from trace_gym.core.tokens import floats, ids
 from trace_gym.train.pack import MicroBatch, row, stack
 from trace_gym.train.trie import Segment
@@ -28,14 +33,27 @@ def tree_mask(end: Tensor) -> Tensor:
 class LogprobKernel:
     """Computes log-probs with one model, always in evaluation mode."""
 
-    def __init__(self, model: PreTrainedModel, *, temperature: float = 1.0, bfloat16: bool = False) -> None:
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        *,
+        temperature: float = 1.0,
+        bfloat16: bool = False,
+        lean: bool = False,
+    ) -> None:
+        """`bfloat16` computes in it, whatever the weights; `lean` keeps no activations within layers and
+        computes them again in the backward pass."""
         if temperature <= 0:
             raise ValueError(f"temperature must be positive, got {temperature}")
         self.model = model
         self.model.train(False)
+        if lean:
+            _forget_activations(model)
         self._temperature = temperature
         self._bfloat16 = bfloat16
-        self._window: int | None = getattr(model.config, "sliding_window", None)
+        text = model.config.get_text_config()
+        self._vocab_size: int = text.vocab_size
+        self._window: int | None = getattr(text, "sliding_window", None)
         self._head: Module | None = model.get_output_embeddings()  # type: ignore[no-untyped-call]
         self._head = self._head if self._head_is_bare() else None
 
@@ -54,10 +72,17 @@ class LogprobKernel:
         return -cross_entropy(wide / self._temperature, targets, reduction="none")
 
     def _logits(self, batch: MicroBatch) -> Tensor:
-        """Logits (K, V) that predict the trained tokens; only those are computed where the head is bare."""
+        """Logits (K, V) that predict the trained tokens; only those are computed where the head is bare.
+
+        The mask is handed over in the form that is added to attention scores: every attention takes it, and
+        one copy serves all layers, where SDPA would turn a boolean one into a copy for each.
+        """
         inputs = {"input_ids": batch.token_ids}
         if not batch.chains:
-            inputs |= {"attention_mask": tree_mask(batch.end), "position_ids": batch.position_ids}
+            width = torch.bfloat16 if self._bfloat16 else self.model.dtype
+            seen = tree_mask(batch.end)
+            added = torch.zeros(seen.shape, dtype=width, device=seen.device).masked_fill_(~seen, -torch.inf)
+            inputs |= {"attention_mask": added, "position_ids": batch.position_ids}
         if self._head is None:
             whole: Tensor = self.model(**inputs, use_cache=False).logits
             return whole.flatten(0, 1).index_select(0, batch.predictor)
@@ -70,27 +95,38 @@ class LogprobKernel:
         """Are the logits the output embedding of the last hidden state and nothing more?"""
         if self._head is None:
             return False
-        token_ids = torch.arange(8, device=self.model.device)[None] % self.model.config.vocab_size
+        token_ids = torch.arange(8, device=self.model.device)[None] % self._vocab_size
         whole = self.model(input_ids=token_ids, use_cache=False).logits
         hidden = self.model.base_model(input_ids=token_ids, use_cache=False).last_hidden_state
         return bool(torch.allclose(self._head(hidden), whole, rtol=1e-4, atol=1e-5))
 
-    @torch.no_grad()
     def packs(self) -> bool:
         """Does this model give a small packed tree the log-probs of its branches one by one?"""
-        trunk, left, right, tip = (_probe_turn(self.model.config.vocab_size, i) for i in range(4))
+        trunk, left, right, tip = (_probe_turn(self._vocab_size, i) for i in range(4))
         first, second, third = (Segment(at, t.action_ids, t) for at, t in ((0, left), (0, right), (2, tip)))
         start = Segment(-1, trunk.action_ids)
-        whole = self(stack([row([[start, first, second, third]])]))
-        alone = self(
-            stack(
-                [row([[start, first]]), row([[start, second, Segment(1, tip.action_ids, tip)]])],
-                chains=True,
-            )
-        )
+        branches = [row([[start, first]]), row([[start, second, replace(third, parent=1)]])]
+        try:
+            with torch.no_grad(), boundary(BadConfig, Exception, what="tree-shaped attention"):
+                whole = self(stack([row([[start, first, second, third]])]))
+                alone = self(stack(branches, chains=True))
+        except BadConfig:
+            return False
         return bool(torch.allclose(whole, alone, rtol=1e-3, atol=1e-2 if self._bfloat16 else 1e-4))
 
 
 def _probe_turn(vocab_size: int, number: int) -> Turn:
     tokens = [(7 * number + 3 * i + 1) % vocab_size for i in range(3 + number)]
     return Turn(0, 0, Actor.POLICY, "", action_ids=ids(tokens), logprobs=floats([0.0] * len(tokens)))
+
+
+def _forget_activations(model: PreTrainedModel) -> None:
+    """Checkpoint every layer. A layer does so only while it believes to be training; what is inside it does
+    not, so that dropout stays off."""
+    layers = [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
+    if not layers:
+        raise BadConfig("this model cannot recompute its activations; set lean = false")
+    for layer in layers:
+        layer._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)  # type: ignore[assignment]
+        layer.gradient_checkpointing = True
+        layer.training = True

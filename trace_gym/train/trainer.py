@@ -26,8 +26,9 @@ from trace_gym.train.advantage import Credit, credit
 from trace_gym.train.checkpoint import read_state, write_checkpoint
 from trace_gym.train.config import TrainConfig
 from trace_gym.train.logprob import LogprobKernel
-from trace_gym.train.loss import Diagnostics, Tokens, diagnose, kl_penalty
+from trace_gym.train.loss import Tokens, diagnose, kl_penalty
 from trace_gym.train.pack import Layout, MicroBatch, PackStats, pack
+from trace_gym.train.tally import Tally, described
 
 
 @dataclass(slots=True, eq=False)
@@ -39,40 +40,6 @@ class Share:
     divisor: float
     old: list[Tensor | None] = field(default_factory=list)
     reference: list[Tensor | None] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Tally:
-    """What is summed up over an update."""
-
-    diagnostics: Diagnostics = field(default_factory=Diagnostics)
-    loss: float = 0.0
-    grad_norm: float = 0.0
-    passes: int = 0
-    steps: int = 0
-    nonfinite: int = 0
-    gap: float = 0.0
-    gap_max: float = 0.0
-    compared: int = 0
-
-    def compare(self, logprobs: Tensor, batch: MicroBatch) -> None:
-        """Note how far the sampler's log-probs are from the trainer's, weights being the same."""
-        gap = (logprobs.detach().cpu().double() - batch.behaviour).abs()
-        self.gap += float(gap.sum())
-        self.gap_max = max(self.gap_max, float(gap.max()))
-        self.compared += len(gap)
-
-    def metrics(self) -> dict[str, float]:
-        """Means over passes and tokens."""
-        return {
-            "loss": self.loss / max(1, self.passes),
-            "grad_norm": self.grad_norm / max(1, self.passes),
-            "optimiser_steps": float(self.steps),
-            "nonfinite_steps": float(self.nonfinite),
-            "logprob_gap": self.gap / max(1, self.compared),
-            "logprob_gap_max": self.gap_max,
-            **self.diagnostics.metrics(),
-        }
 
 
 class Trainer:
@@ -138,7 +105,8 @@ class Trainer:
         chosen = config or TrainConfig(**state["config"])
         trainer = cls(_on(device, folder), chosen, source=folder, version=state["version"], clock=clock)
         trainer.updates, trainer.steps = state["updates"], state["steps"]
-        trainer._optimizer.load_state_dict(state["optimizer"])
+        groups = trainer._optimizer.state_dict()["param_groups"]
+        trainer._optimizer.load_state_dict({"state": state["optimizer"]["state"], "param_groups": groups})
         if trainer._reference is not None and state["reference"] is not None:
             trainer._reference.model.load_state_dict(state["reference"])
         return trainer
@@ -180,11 +148,12 @@ class Trainer:
             order = rng.permutation(len(shares)) if epoch else range(len(shares))
             for index in order:
                 self._step(shares[index], tally)
+        batches = [batch for share in shares for batch in share.batches]
         self.updates += 1
         self.version += bool(tally.steps)
         return {
             **tally.metrics(),
-            **_described(credits_, shares, stats, version=version),
+            **described(credits_, batches, stats, version=version),
             "lr": config.rate(max(0, self.steps - 1)),
             "skipped": float(not shares),
             "seconds": self._clock() - begun,
@@ -263,7 +232,9 @@ class Trainer:
 
     def _new_kernel(self, model: PreTrainedModel) -> LogprobKernel:
         narrow = self.config.dtype == "bfloat16"
-        return LogprobKernel(model, temperature=self.config.temperature, bfloat16=narrow)
+        return LogprobKernel(
+            model, temperature=self.config.temperature, bfloat16=narrow, lean=self.config.lean
+        )
 
     def _groups(self) -> list[dict[str, Any]]:
         """Matrices decay; biases and norms do not."""
@@ -276,28 +247,6 @@ class Trainer:
 
 
 def _on(device: str, folder: Path) -> PreTrainedModel:
-    model = load_weights(folder, dtype="float32")
+    model = load_weights(folder, dtype=torch.float32)
     torch.nn.Module.to(model, device)
     return model
-
-
-def _described(
-    credits_: Sequence[Credit], shares: Sequence[Share], stats: PackStats, *, version: int
-) -> dict[str, float]:
-    """What an update was made from."""
-    batches = [batch for share in shares for batch in share.batches]
-    entropy = torch.cat([batch.entropy for batch in batches]) if batches else torch.zeros(0)
-    versions = torch.cat([batch.version for batch in batches]) if batches else torch.zeros(0)
-    known = entropy[~entropy.isnan()]
-    return {
-        "trees": float(sum(bool(c.branches) for c in credits_)),
-        "contrast_trees": float(sum(c.contrast for c in credits_)),
-        "branches": float(sum(len(c.branches) for c in credits_)),
-        "micro_batches": float(len(batches)),
-        "trained_tokens": float(len(versions)),
-        "stale_share": float((versions != version).double().mean()) if len(versions) else 0.0,
-        "tokens_raw": float(stats.raw),
-        "tokens_unique": float(stats.unique),
-        "tokens_computed": float(stats.computed),
-        **({"entropy": float(known.mean())} if len(known) else {}),
-    }

@@ -13,6 +13,7 @@ from trace_gym.core.task import Split, Task
 from trace_gym_envs.bfcl.backends import Backends
 from trace_gym_envs.bfcl.documentation import brief, read_specs
 from trace_gym_envs.bfcl.entries import read_tasks
+from trace_gym_envs.bfcl.wheel import load
 
 
 class Benchmark:
@@ -46,4 +47,5 @@ def benchmark(root: Path) -> Benchmark:
 
 @cache
 def _tasks(root: Path, steps_per_turn: int) -> tuple[Task, ...]:
-    return read_tasks(root, steps_per_turn=steps_per_turn)
+    more = load(root, "constants.default_prompts").DEFAULT_USER_PROMPT_FOR_ADDITIONAL_FUNCTION_FC
+    return read_tasks(root, more=more, steps_per_turn=steps_per_turn)

@@ -19,7 +19,6 @@ from typing import Any
 from trace_gym.core.errors import MalformedData
 from trace_gym.core.task import Limits, Split, Task
 from trace_gym.environment.dataset import Record, read_jsonl
-from trace_gym_envs.bfcl.wheel import load
 
 SUITE = "bfcl"
 SUBSETS = ("base", "miss_func", "miss_param", "long_context")
@@ -27,14 +26,14 @@ DIALOGUES = 200
 TEST_DIALOGUES = 40
 
 
-def read_tasks(root: Path, *, steps_per_turn: int) -> tuple[Task, ...]:
-    """All 800 tasks, subset by subset. Raises MalformedData.
+def read_tasks(root: Path, *, more: str, steps_per_turn: int) -> tuple[Task, ...]:
+    """All 800 tasks of the unpacked wheel, subset by subset; `more` is what the user says where tools are
+    added. Raises MalformedData.
 
     A payload holds `entry` (the benchmark's id), `users` (what the user says, turn by turn), `gold` (per user
     turn, calls as Python expressions), `classes` and `config` of the services, `long_context`, and
     `held_out`, the user turn in which a tool that is missing at first is added.
     """
-    more = load(root, "constants.default_prompts").DEFAULT_USER_PROMPT_FOR_ADDITIONAL_FUNCTION_FC
     tests = _test_indices()
     return tuple(
         _task(question, answer, subset=subset, tests=tests, more=more, steps_per_turn=steps_per_turn)

@@ -46,12 +46,13 @@ class Bfcl(AgenticEnv):
 
     The checks are those of the benchmark (see `checker`), each told when its user turn ends. A failed turn
     does not end the episode, as it does not there; the episode can no longer succeed. More than
-    `steps_per_turn` actions with calls in one user turn do end it, failed: the benchmark's limit is 20.
+    `steps_per_turn` actions other than messages in one user turn do end it, failed: the benchmark's limit is
+    20 steps.
 
-    Two differences, both before a call reaches a service: calls of tools that are not available, and calls
-    whose arguments do not fit the documented types, are refused with the reason and count as not made (there
-    they are run and count as made); an action that cannot be understood is answered with the reason (there
-    it ends the turn).
+    Three differences, none of which concerns a call that the documentation admits: calls of tools that are
+    not available, and calls whose arguments do not fit the documented types, are refused with the reason and
+    count as not made (there they are run and count as made); an action that cannot be understood is answered
+    with the reason (there it ends the turn); calls of unbounded cost get an error (see `guard`).
     """
 
     suite: ClassVar[str] = "bfcl"
@@ -91,6 +92,11 @@ class Bfcl(AgenticEnv):
     def toolbox(cls) -> Sequence[ToolSpec]:
         """The tools of all eight services."""
         return benchmark(unpacked()).tools()
+
+    @classmethod
+    def secrets(cls, task: Task) -> Sequence[str]:
+        """The calls of the reference."""
+        return [call for calls in task.payload["gold"] for call in calls]
 
     def begin(self, task: Task) -> str:
         """What the user says first."""

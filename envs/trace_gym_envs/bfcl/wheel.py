@@ -30,7 +30,7 @@ def load(root: Path, module: str) -> ModuleType:
     """Import `bfcl_eval.<module>` from the unpacked wheel at `root`, which stays off the import path.
 
     Raises MissingExtra for the one third-party module that it uses (mpmath), and EnvironmentFailed if this
-    process has already imported another copy of the benchmark.
+    process has already imported another release of the benchmark.
     """
     name = f"bfcl_eval.{module}"
     sys.path.insert(0, str(root))
@@ -42,6 +42,7 @@ def load(root: Path, module: str) -> ModuleType:
         raise MissingExtra("bfcl needs mpmath; install it with: pip install 'trace-gym[bfcl]'") from missing
     finally:
         sys.path.remove(str(root))
-    if not Path(found.__file__ or "").is_relative_to(root):
-        raise EnvironmentFailed(f"{name} is already imported from {found.__file__}, not from {root}")
+    came, due = Path(found.__file__ or ""), root.joinpath(*name.split("."))
+    if not due.with_suffix(".py").is_file() or came.read_bytes() != due.with_suffix(".py").read_bytes():
+        raise EnvironmentFailed(f"{name} is already imported from {came}, another release than at {root}")
     return found

@@ -1,0 +1,210 @@
+"""Finding suites by name, file and Gymnasium id, and what is said when they cannot be found."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import gymnasium
+import pytest
+
+from trace_gym.core.errors import BadConfig, MissingExtra, UnknownName
+from trace_gym.core.task import Split
+from trace_gym.environment.registry import register, suite, suite_names
+
+SOURCE = """
+from __future__ import annotations
+from pathlib import Path
+from typing import Literal
+from trace_gym.core.check import Verdict
+from trace_gym.core.task import Split, Task
+from trace_gym.environment.env import AgenticEnv, RewardRule
+from trace_gym.environment.tools import tool
+
+class Shelf(AgenticEnv):
+    suite = "shelf"
+
+    def __init__(self, *, reward: RewardRule = "outcome", split: Split = Split.TRAIN,
+                 render_mode: str | None = None, width: int = 1, deep: bool = False) -> None:
+        super().__init__(reward=reward, split=split, render_mode=render_mode)
+        self.width, self.deep = width, deep
+
+    def begin(self, task: Task) -> str:
+        self.state = {}
+        return f"{task.id} {self.width} {self.deep}"
+
+    def checks(self) -> list[Verdict]:
+        return [Verdict.of("never", False, evidence="no")]
+
+    @classmethod
+    def tasks(cls, split: Split, *, path: Path | None = None, levels: list[int] | None = None,
+              mode: Literal["a", "b"] = "a") -> list[Task]:
+        name = f"{path and path.name}-{levels}-{mode}"
+        return [Task(f"{name}-{i}", "shelf", split, f"{split}-{i}", subset="odd" if i % 2 else "even")
+                for i in range(4)]
+
+class Sorted(Shelf):
+    @classmethod
+    def tasks(cls, split: Split, *, subset: str = "all") -> list[Task]:
+        return [Task(subset, "shelf", split, split)]
+
+NOT_A_SUITE = 3
+"""
+
+
+@pytest.fixture
+def shelf(tmp_path):
+    file = tmp_path / "shelf.py"
+    file.write_text(SOURCE)
+    return str(file)
+
+
+def ids(found, split=Split.TRAIN):
+    return [task.id for task in found.tasks(split)]
+
+
+def test_an_installed_suite_is_found_by_name():
+    found = suite("guess")
+    assert (found.name, found.spec, found.subset, found.options) == ("guess", "guess", "", {})
+    assert "guess" in suite_names()
+    assert found.make(split=Split.TEST).reset(seed=0)[1]["task"].startswith("guess/")
+
+
+def test_an_unknown_suite_names_the_nearest():
+    with pytest.raises(UnknownName, match="unknown suite 'gues'; did you mean 'guess'"):
+        suite("gues")
+
+
+def test_a_class_is_found_in_a_file_once(shelf):
+    found = suite(f"{shelf}:Shelf")
+    assert (found.name, ids(found)) == ("shelf", [f"None-None-a-{i}" for i in range(4)])
+    assert suite(f"{shelf}:Shelf").env_class is found.env_class
+
+
+def test_options_reach_the_method_that_names_them_converted(shelf):
+    found = suite(f"{shelf}:Shelf?width=7&deep=true&path=/x/data.json&levels=1&levels=2&mode=b&reward=shaped")
+    assert ids(found)[0] == "data.json-[1, 2]-b-0"
+    env = found.make()
+    assert (env.width, env.deep, env.reward) == (7, True, "shaped")
+    assert found.make(reward="outcome").reward == "outcome"
+    assert env.reset(seed=0)[0].endswith("7 True")
+    assert env.task.id.startswith("data.json-[1, 2]-b-")
+
+
+def test_a_subset_filters_the_tasks_everywhere(shelf):
+    found = suite(f"{shelf}:Shelf:odd?mode=b")
+    assert ids(found) == ["None-None-b-1", "None-None-b-3"]
+    env = found.make()
+    assert {env.reset(seed=seed)[1]["task"][-1] for seed in range(20)} == {"1", "3"}
+    assert ids(suite(f"{shelf}:Sorted:mine")) == ["mine"]
+
+
+def test_an_unknown_subset_names_the_nearest(shelf):
+    with pytest.raises(UnknownName, match="unknown shelf train subset 'evn'; did you mean 'even'"):
+        suite(f"{shelf}:Shelf:evn").tasks(Split.TRAIN)
+
+
+@pytest.mark.parametrize(
+    ("tail", "error", "reason"),
+    [
+        (":Shelf?widht=3", UnknownName, "unknown shelf option 'widht'; did you mean 'width'"),
+        (":Shelf?split=test", UnknownName, "unknown shelf option 'split'"),
+        (":Shelf?width=wide", BadConfig, "option 'width': Input should be a valid integer.*got 'wide'"),
+        (":Shelf?mode=c", BadConfig, "option 'mode': Input should be 'a' or 'b', got 'c'"),
+        (":Shelf?width=1&width=2", BadConfig, "option 'width': is given 2 times"),
+        (":Shelf?width", BadConfig, "options are written"),
+        (":Shelve", UnknownName, "unknown class in .*'Shelve'; did you mean 'Shelf'"),
+        (":NOT_A_SUITE", BadConfig, "NOT_A_SUITE in .* is not a subclass of AgenticEnv"),
+        (":AgenticEnv", BadConfig, "calls its suite '', expected 'a name'"),
+        ("", BadConfig, "written path/to/module.py:ClassName"),
+    ],
+)
+def test_bad_specs_are_refused(shelf, tail, error, reason):
+    with pytest.raises(error, match=reason):
+        suite(shelf + tail)
+
+
+def test_a_file_that_is_missing_or_broken_is_refused_every_time(tmp_path):
+    with pytest.raises(BadConfig, match="there is no file"):
+        suite(f"{tmp_path}/none.py:X")
+    broken = tmp_path / "broken.py"
+    broken.write_text("import nothing_of_that_name")
+    for _ in range(2):
+        with pytest.raises(BadConfig, match=r"cannot be loaded: ModuleNotFoundError.*nothing_of_that_name"):
+            suite(f"{broken}:X")
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Make a package with suites appear installed."""
+
+    def installed(points, **modules):
+        info = tmp_path / "parts-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: parts\nVersion: 1.0\n")
+        lines = [f"{name} = {value}" for name, value in points]
+        (info / "entry_points.txt").write_text("\n".join(["[trace_gym.envs]", *lines]))
+        for name, text in modules.items():
+            (tmp_path / f"{name}.py").write_text(text)
+        monkeypatch.syspath_prepend(tmp_path)
+
+    return installed
+
+
+def test_a_missing_extra_gives_the_install_command(install):
+    needy = "import a_package_that_is_missing"
+    install(
+        [("needy", "needy_suite:Needy [games]"), ("bare", "bare_suite:Bare")],
+        needy_suite=needy,
+        bare_suite=needy,
+    )
+    with pytest.raises(MissingExtra, match=r"suite 'needy' needs .*missing: pip install 'parts\[games\]'"):
+        suite("needy")
+    with pytest.raises(MissingExtra, match="pip install 'a_package_that_is_missing'"):
+        suite("bare")
+
+
+def test_suites_that_are_ill_declared_are_refused(install):
+    install(
+        [
+            ("shelves", "declared_shelf:Shelf"),
+            ("lost", "declared_shelf:Lost"),
+            ("guess", "declared_shelf:Shelf"),
+        ],
+        declared_shelf=SOURCE,
+    )
+    with pytest.raises(BadConfig, match="calls its suite 'shelf', expected 'shelves'"):
+        suite("shelves")
+    with pytest.raises(BadConfig, match="suite 'lost' cannot be loaded: AttributeError"):
+        suite("lost")
+    with pytest.raises(
+        BadConfig, match="'guess' is offered by more than one package: declared_shelf:Shelf, "
+    ):
+        suite("guess")
+
+
+def test_a_contested_name_gets_no_gymnasium_id(install):
+    install([("contested", "declared_shelf:Shelf"), ("contested", "declared_shelf:Sorted")])
+    register()
+    assert "trace_gym/contested-v0" not in gymnasium.registry
+
+
+def test_registering_twice_is_harmless_and_loads_no_suite():
+    code = (
+        "import sys, gymnasium\n"
+        "from trace_gym.environment.registry import register\n"
+        "register(); register()\n"
+        "import json; print(json.dumps(['trace_gym/guess-v0' in gymnasium.registry,"
+        " sorted(m for m in sys.modules if m.startswith(('trace_gym_envs', 'torch', 'transformers')))]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout) == [True, []]
+
+
+def test_the_gymnasium_id_builds_the_suite():
+    register()
+    env = gymnasium.make("trace_gym/guess-v0", reward="shaped")
+    assert env.unwrapped.reward == "shaped"
+    assert Path(env.spec.entry_point).name == "trace_gym_envs.guess:GuessNumber"
