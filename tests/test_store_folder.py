@@ -213,6 +213,7 @@ def test_files_that_are_no_runs_are_told_apart(tmp_path: Path) -> None:
     sql.close()
     with pytest.raises(RunFolderError, match="is not a run of trace-gym"):
         Store.open(tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == [FILE]
 
 
 def test_a_closed_store_says_so(tmp_path: Path) -> None:

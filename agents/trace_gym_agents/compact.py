@@ -43,8 +43,8 @@ class CompactRenderer:
         return ids([*self._tokenizer.encode(observation), self._start])
 
     def follow(self, last: Turn, added: Sequence[ToolSpec]) -> IntArray:
-        """The end of a turn that was cut, its observation, a line `+ name argument …` for each tool added, and
-        the token at which the next turn begins."""
+        """The end of a turn that was cut, its observation, a line `+ name argument …` for each tool added,
+        and the token at which the next turn begins."""
         cut = not len(last.action_ids) or last.action_ids[-1] != self._end
         text = "\n".join([last.observation, *(f"+ {_usage(spec)}" for spec in added)])
         return ids([*([self._end] if cut else []), *self._tokenizer.encode(text), self._start])
@@ -59,9 +59,8 @@ class CompactRenderer:
         for line in filter(str.strip, text.split("\n")):
             name = line.split(None, 1)[0]
             if name not in specs:
-                return Action(
-                    error=f"no tool {name[:20]!r}; tools: {', '.join(specs)}; a message begins with >"
-                )
+                known = ", ".join(specs)
+                return Action(error=f"no tool {name[:20]!r}; tools: {known}; or {MESSAGE} and a message")
             call = parse_line(line, specs[name])
             if isinstance(call, str):
                 return Action(error=call)
@@ -71,8 +70,8 @@ class CompactRenderer:
         return Action(calls=tuple(calls))
 
     def spell(self, action: Action) -> str:
-        """The lines with every argument named, since the tools' schemas are not at hand. Raises ValueError for
-        an action that holds an error, or arguments that no line can."""
+        """The lines with every argument named, since the tools' schemas are not at hand. Raises ValueError
+        for an action that holds an error, or arguments that no line can."""
         return self._spelled(action, {})
 
     def write(self, action: Action, tools: Sequence[ToolSpec]) -> IntArray:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from trace_gym.core.action import Action, ToolCall, ToolSpec
 from trace_gym.core.episode import Turn
@@ -37,8 +36,8 @@ TOOLS_FOOT = (
 
 
 class HermesRenderer:
-    """Implements core's Renderer. The answers to calls are tool responses, those to messages are what the user
-    says. With `think=False` every turn of the model begins with an empty block of thoughts.
+    """Implements core's Renderer. The answers to calls are tool responses, those to messages are what the
+    user says. With `think=False` every turn of the model begins with an empty block of thoughts.
 
     Raises ValueError for a tokenizer without `<|im_start|>` and `<|im_end|>`. Where it has no tokens for the
     tags, they are spelled out.
@@ -99,8 +98,8 @@ class HermesRenderer:
         return Action(calls=tuple(calls))
 
     def spell(self, action: Action) -> str:
-        """The text that `parse` reads back as `action`. Raises ValueError for an action that holds an error, and
-        for a message that would be taken for calls or thoughts."""
+        """The text that `parse` reads back as `action`. Raises ValueError for an action that holds an error,
+        and for a message that would be taken for calls or thoughts."""
         return "".join(piece if isinstance(piece, str) else piece.token for piece in _spelled(action))
 
     def write(self, action: Action, tools: Sequence[ToolSpec]) -> IntArray:
@@ -109,7 +108,8 @@ class HermesRenderer:
         return ids(self._chat.lay(*_spelled(action), END))
 
     def _opening(self) -> list[str | Mark]:
-        return [START, "assistant\n", *([] if self._think else [THINK, "\n\n", THINK_END, "\n\n"])]
+        silence: list[str | Mark] = [THINK, "\n\n", THINK_END, "\n\n"]
+        return [START, "assistant\n", *([] if self._think else silence)]
 
 
 def _listed(tools: Sequence[ToolSpec]) -> Iterator[str]:
@@ -136,16 +136,8 @@ def _call(text: str, start: int) -> tuple[ToolCall | str, int]:
     rest = text[end:].lstrip()
     if rest and not rest.startswith((CALL_END.token, CALL.token)):
         return f"{CALL_END.token} must follow the JSON object of a call, got {rest[:20]!r}", end
-    return _checked(value), end
-
-
-def _checked(value: Any) -> ToolCall | str:
-    if not isinstance(value, dict) or not isinstance(value.get("name"), str):
-        return 'a call is a JSON object {"name": …, "arguments": {…}} with a string as its name'
-    arguments = value.get("arguments", {})
-    if not isinstance(arguments, dict):
-        return f"the arguments of {value['name']!r} must be a JSON object"
-    return ToolCall(value["name"], arguments)
+    parsed = Action.parse([value])
+    return (parsed.calls[0] if parsed.calls else str(parsed.error)), end
 
 
 def _spelled(action: Action) -> list[str | Mark]:

@@ -92,9 +92,9 @@ def _read(word: str, kinds: frozenset[str]) -> Any:
 def _spell(value: Any, kinds: frozenset[str], *, last: bool) -> str:
     """A value as `_read` reads it back; the `last` one may hold blanks."""
     if isinstance(value, str):
-        whole = value == value.strip() and "\n" not in value if last else len(value.split()) == 1
+        whole = value == value.strip() and "\n" not in value if last else value.split() == [value]
         plain = value and whole and not value.startswith(_QUOTED) and not _NAMED.match(value)
-        if plain and value.split() and _read(value, kinds) == value:
+        if plain and _read(value, kinds) == value:
             return value
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 

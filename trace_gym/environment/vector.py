@@ -17,7 +17,7 @@ from trace_gym.environment.env import AgenticEnv
 from trace_gym.environment.registry import env_class_of, suite_names
 
 
-class TextVectorEnv(SyncVectorEnv[tuple[str, ...], tuple[Any, ...]]):
+class TextVectorEnv(SyncVectorEnv):
     """A SyncVectorEnv that batches every entry of `info` as an object array, so that an undecided success
     (None) among booleans stays None."""
 

@@ -49,7 +49,9 @@ class Engine:
     """The running batch of one model. Not thread-safe.
 
     Invariant: row i of `rows` lies in slot i, and none of them is done. After an exception `clear` must be
-    called: what the slots hold is then unknown.
+    called: what the slots hold is then unknown. `slot_bytes` bound the keys and values of the running rows,
+    `block_bytes` those of remembered prefixes; a prefill computes about `prefill_tokens` at a time, padding
+    counted; `threads` is torch's number of threads, for the whole process.
     """
 
     def __init__(
@@ -61,7 +63,10 @@ class Engine:
         block_bytes: int,
         prefill_tokens: int,
         clock: Callable[[], float],
+        threads: int | None = None,
     ) -> None:
+        if threads is not None:
+            torch.set_num_threads(threads)
         self.rows: list[Row] = []
         self.throughput = Throughput()
         self._max_batch = max_batch
@@ -120,6 +125,7 @@ class Engine:
         self.throughput.decode_seconds += spent
         return self._retire()
 
+    @torch.inference_mode()
     def drop(self, row: Row) -> None:
         """Take out a row that nobody waits for any more."""
         row.stopped = True

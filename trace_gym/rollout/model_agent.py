@@ -7,19 +7,23 @@ Leaves out how turns are spelled, which is the renderer's matter.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from trace_gym.core.action import Action
 from trace_gym.core.agent import Move, Renderer, View
 from trace_gym.core.budget import Cost
 from trace_gym.core.episode import Actor
 from trace_gym.core.errors import ContextExceeded
-from trace_gym.core.policy import Policy, SampleRequest
+from trace_gym.core.policy import Completion, Finish, Policy, SampleRequest
 from trace_gym.core.tokens import FloatArray, IntArray, Tokenizer, ids
 
 
 class ModelAgent:
-    """Implements core's Agent. `max_tokens` bounds one turn; `temperature` and `top_p` shape the draw."""
+    """Implements core's Agent. A turn samples at most `max_tokens`, what the view allows and what the context
+    has room for, whichever is least; `temperature` and `top_p` shape the draw, which the view's seed decides.
+    """
 
     trainable = True
     wants_oracle = False
@@ -36,6 +40,9 @@ class ModelAgent:
     ) -> None:
         if max_tokens < 1:
             raise ValueError(f"max_tokens must be at least 1, got {max_tokens}")
+        if temperature < 0.0 or not 0.0 < top_p <= 1.0:
+            given = f"{temperature} and {top_p}"
+            raise ValueError(f"temperature must be at least 0 and top_p lie in (0, 1], got {given}")
         self._policy = policy
         self._renderer = renderer
         self._tokenizer = tokenizer
@@ -44,10 +51,10 @@ class ModelAgent:
         self._top_p = top_p
 
     async def act(self, view: View) -> Move:
-        """Sample a turn. Raises ContextExceeded where the prompt leaves no room, ModelFailed."""
-        before = path_ids(view)
+        """Sample a turn. Raises ContextExceeded where the prompt leaves no room, ModelFailed, and ValueError
+        for a path with turns that have no tokens."""
         delta = next_context(self._renderer, view)
-        prompt = ids(np.concatenate([before, delta]))
+        prompt = ids(np.concatenate([path_ids(view), delta]))
         room = self._policy.context_size - len(prompt)
         if room < 1:
             size = f"{len(prompt)} tokens in a context of {self._policy.context_size}"
@@ -60,12 +67,12 @@ class ModelAgent:
                 stop_ids=self._renderer.stop_ids,
                 temperature=self._temperature,
                 top_p=self._top_p,
-                cached=len(before),
+                cached=seen_tokens(view, self._policy.version),
             )
         )
         text = self._text(completion.token_ids)
         return Move(
-            self._renderer.parse(text, view.tools),
+            self._action(text, completion, view),
             actor=Actor.POLICY,
             text=text,
             context_ids=delta,
@@ -90,22 +97,44 @@ class ModelAgent:
         return await self._policy.encode(prompts)
 
     def _text(self, token_ids: IntArray) -> str:
-        """What was said, without the token that ended it."""
-        said = token_ids.tolist()
-        if said and said[-1] in self._renderer.stop_ids:
-            said.pop()
-        return self._tokenizer.decode(said)
+        """What was said, without the tokens that end turns."""
+        return self._tokenizer.decode([t for t in token_ids.tolist() if t not in self._renderer.stop_ids])
+
+    def _action(self, text: str, completion: Completion, view: View) -> Action:
+        """What the text spells; where it spells nothing because it was cut, the reason says so."""
+        action = self._renderer.parse(text, view.tools)
+        if action.error is None or completion.finish is not Finish.LENGTH:
+            return action
+        cut = f"the turn was cut after {len(completion.token_ids)} tokens"
+        return replace(action, error=f"{action.error} ({cut})")
 
 
 def path_ids(view: View) -> IntArray:
-    """The tokens of the path so far, exactly as they were."""
-    parts = [part for turn in view.turns[1:] for part in (turn.context_ids, turn.action_ids)]
-    return ids(np.concatenate(parts)) if parts else ids()
+    """The tokens of the path so far, exactly as they were. Raises ValueError for a turn without any."""
+    parts: list[IntArray] = [ids()]
+    for number, turn in enumerate(view.turns[1:], start=1):
+        if not len(turn.context_ids):
+            raise ValueError(f"turn {number} ({turn.actor}) has no tokens, so no model can go on from it")
+        parts += [turn.context_ids, turn.action_ids]
+    return ids(np.concatenate(parts))
+
+
+def seen_tokens(view: View, version: int) -> int:
+    """How many tokens at the beginning of the path a policy of this version has computed before: those of the
+    turns that it sampled itself, up to the first that it did not."""
+    seen = 0
+    for turn in view.turns[1:]:
+        if turn.policy_version != version:
+            break
+        seen += len(turn.context_ids) + len(turn.action_ids)
+    return seen
 
 
 def next_context(renderer: Renderer, view: View) -> IntArray:
-    """What is to be appended before the next action: the task prompt, or the last turn's rendering."""
+    """What is to be appended before the next action: the task prompt, or the last turn's rendering with the
+    tools that are new or have changed since."""
     if len(view.turns) == 1:
         return renderer.open(view.turns[0].observation, view.tools, suite=view.suite)
-    known = {spec.name for spec in view.tools_before[-1]}
-    return renderer.follow(view.turns[-1], [spec for spec in view.tools if spec.name not in known])
+    known = view.tools_before[-1]
+    added = () if view.tools == known else tuple(spec for spec in view.tools if spec not in known)
+    return renderer.follow(view.turns[-1], added)

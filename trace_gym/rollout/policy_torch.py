@@ -18,7 +18,6 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
-import torch
 
 from trace_gym.core.errors import ContextExceeded, ModelFailed, boundary
 from trace_gym.core.policy import Checkpoint, Completion, Finish, SampleRequest
@@ -93,13 +92,14 @@ class TorchPolicy:
             slot_bytes=slot_bytes,
             block_bytes=cache_bytes,
             prefill_tokens=prefill_tokens,
+            threads=threads,
             clock=clock,
         )
         self._waiting: deque[_Sampling | _Loading] = deque()
         self._running: dict[Row, Future[Completion]] = {}
         self._closed = False
         self._changed = threading.Condition()
-        self._worker = threading.Thread(target=self._work, args=(threads,), name="policy", daemon=True)
+        self._worker = threading.Thread(target=self._work, name="policy", daemon=True)
         self._worker.start()
 
     @property
@@ -190,10 +190,8 @@ class TorchPolicy:
             self._waiting.append(job)
             self._changed.notify()
 
-    def _work(self, threads: int | None) -> None:
+    def _work(self) -> None:
         """The worker: one turn after the other, whatever goes wrong in one, until closed."""
-        if threads is not None:
-            torch.set_num_threads(threads)
         while self._wait():
             try:
                 with boundary(ModelFailed, Exception, what="the model could not be sampled"):
@@ -231,14 +229,17 @@ class TorchPolicy:
     def _take(self) -> list[_Sampling] | _Loading:
         """Those in front of the queue that can join now; or new weights, when nothing runs any more."""
         with self._changed:
+            head = self._waiting[0] if self._waiting else None
+            if isinstance(head, _Loading):
+                if self._running:
+                    return []
+                self._waiting.popleft()
+                return head
             front: list[_Sampling] = []
             for job in islice(self._waiting, self._max_batch):
                 if isinstance(job, _Loading):
                     break
                 front.append(job)
-            if not front and self._waiting and not self._running:
-                head = self._waiting.popleft()
-                return head if isinstance(head, _Loading) else [head]
             front = front[: self._engine.room([job.row for job in front])]
             for _ in front:
                 self._waiting.popleft()

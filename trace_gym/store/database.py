@@ -73,13 +73,14 @@ class Database:
         with translated(folder):
             if not (folder / FILE).is_file():
                 raise RunFolderError(f"run folder {folder} holds no run: there is no {FILE} in it")
-            database = cls._reader(folder) if read_only else cls._writer(folder)
-            try:
-                database._check_schema()
-            except BaseException:
-                database.close()
-                raise
-            return database
+            reader = cls._reader(folder)
+            with ExitStack() as undo:
+                undo.callback(reader.close)
+                reader._check_schema()
+                if read_only:
+                    undo.pop_all()
+                    return reader
+            return cls._writer(folder)
 
     @classmethod
     def _writer(cls, folder: Path) -> Database:
