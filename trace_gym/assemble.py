@@ -137,8 +137,7 @@ def _model(
 
 def warm_config(config: RunConfig) -> WarmConfig:
     """How `tiny` is made for this run."""
-    section = config.warmstart
-    return WarmConfig(demos=section.demos, noise=section.noise, steps=section.steps or 400)
+    return WarmConfig(**config.warmstart.model_dump())
 
 
 def _trainer(config: RunConfig, opened: OpenPolicy, store: Store) -> Trainer:

@@ -41,14 +41,14 @@ class WarmConfig:
     actions, then `steps` optimiser steps of `batch_tokens` tokens at `lr`."""
 
     hidden: int = 128
-    layers: int = 4
+    layers: int = 3
     heads: int = 4
     renderer: str = "compact"
-    demos: int = 4000
-    noise: float = 0.25
-    steps: int = 400
+    demos: int = 8000
+    noise: float = 0.2
+    steps: int = 300
     batch_tokens: int = 4096
-    lr: float = 2e-3
+    lr: float = 1e-3
     seed: int = 0
 
 

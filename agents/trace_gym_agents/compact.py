@@ -1,8 +1,7 @@
 """The compact renderer: a call is one short line, `tool value value`, and nothing else is said.
 
 For tiny models that learn an environment's words rather than read about its tools: no tool descriptions, no
-roles, one control token where a turn begins and one where it ends. Leaves out the reading and writing of
-lines (`line.py`).
+roles, one control token where a turn ends. Leaves out the reading and writing of lines (`line.py`).
 """
 
 from __future__ import annotations
@@ -14,24 +13,18 @@ from trace_gym.core.episode import Turn
 from trace_gym.core.tokens import IntArray, Tokenizer, ids
 from trace_gym_agents.line import parse_line, spell_line
 
-START = "<|im_start|>"
 MESSAGE = ">"
 
 
 class CompactRenderer:
-    """Implements core's Renderer: an observation, a start token, an action, the end-of-sequence token, and so
-    on. Several calls stand on several lines; a message is what follows `> `.
-
-    A tokenizer without `<|im_start|>` has turns begin with its end-of-sequence token as well.
+    """Implements core's Renderer: an observation, an action, the end-of-sequence token, and so on. A turn
+    begins right after the observation: its first token follows the last thing seen. Several calls stand on
+    several lines; a message is what follows `> `.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self._end = tokenizer.eos_id
-        try:
-            self._start = tokenizer.control(START)
-        except ValueError:
-            self._start = self._end
 
     @property
     def stop_ids(self) -> tuple[int, ...]:
@@ -39,15 +32,16 @@ class CompactRenderer:
         return (self._end,)
 
     def open(self, observation: str, tools: Sequence[ToolSpec], *, suite: str) -> IntArray:
-        """The first observation, and the token at which the first turn begins."""
-        return ids([*self._tokenizer.encode(observation), self._start])
+        """The first observation; an empty one is an end-of-sequence token, for a model needs something to go on
+        from."""
+        return ids(self._tokenizer.encode(observation) or [self._end])
 
     def follow(self, last: Turn, added: Sequence[ToolSpec]) -> IntArray:
-        """The end of a turn that was cut, its observation, a line `+ name argument …` for each tool added,
-        and the token at which the next turn begins."""
+        """The end of a turn that was cut, its observation, and a line `+ name argument …` for each tool
+        added."""
         cut = not len(last.action_ids) or last.action_ids[-1] != self._end
         text = "\n".join([last.observation, *(f"+ {_usage(spec)}" for spec in added)])
-        return ids([*([self._end] if cut else []), *self._tokenizer.encode(text), self._start])
+        return ids([*([self._end] if cut else []), *self._tokenizer.encode(text)])
 
     def parse(self, text: str, tools: Sequence[ToolSpec]) -> Action:
         """The calls that the lines spell, or the message. Anything else is an error."""
@@ -59,8 +53,7 @@ class CompactRenderer:
         for line in filter(str.strip, text.split("\n")):
             name = line.split(None, 1)[0]
             if name not in specs:
-                known = ", ".join(specs)
-                return Action(error=f"no tool {name[:20]!r}; tools: {known}; or {MESSAGE} and a message")
+                return Action(error=f"no tool {name[:20]!r}; tools: {', '.join(specs)}")
             call = parse_line(line, specs[name])
             if isinstance(call, str):
                 return Action(error=call)

@@ -21,7 +21,8 @@ from transformers import (
 
 from trace_gym.core.errors import BadConfig
 from trace_gym.train.advantage import credit
-from trace_gym.train.logprob import LogprobKernel, tree_mask
+from trace_gym.train.attention import TREE_ATTENTION
+from trace_gym.train.logprob import LogprobKernel
 from trace_gym.train.pack import Layout, pack
 
 
@@ -37,8 +38,8 @@ def plain(model: Any, tree: Any, node: int, temperature: float) -> torch.Tensor:
 def compare(model: Any, tree: Any, *, packed: bool, temperature: float = 1.0) -> float:
     """The largest difference over all trained tokens, matched by their turns' values."""
     made = credit([tree])
-    kernel = LogprobKernel(model, temperature=temperature)
-    batches, _ = pack(made, Layout(packed=packed, row_tokens=64))
+    kernel = LogprobKernel(model, temperature=temperature, packed=packed)
+    batches, _ = pack(made, Layout(packed=packed))
     with torch.no_grad():
         found = torch.cat([kernel(batch).double() for batch in batches]).sort().values
         nodes = [
@@ -62,7 +63,7 @@ def models() -> dict[str, Any]:
             MambaConfig(vocab_size=31, hidden_size=16, num_hidden_layers=2, state_size=4)
         ),
         "bloom": BloomForCausalLM(BloomConfig(vocab_size=31, hidden_size=16, n_layer=2, n_head=2)),
-        "mistral": MistralForCausalLM(MistralConfig(**wide, sliding_window=8)),
+        "mistral": MistralForCausalLM(MistralConfig(**wide, sliding_window=20)),
     }
 
 
@@ -75,8 +76,9 @@ def test_llama(gardener: Any, small_llama: Any, packed: bool, temperature: float
 @pytest.mark.parametrize("name", ["qwen3", "gpt2"])
 def test_other_architectures(gardener: Any, name: str) -> None:
     model = models()[name]
-    assert LogprobKernel(model).packs()
+    assert LogprobKernel(model, packed=True).blocks
     assert compare(model, gardener.wild(), packed=True) < 1e-5
+    assert compare(model, gardener.wild(), packed=False) < 1e-5
     assert not model.training
 
 
@@ -92,25 +94,43 @@ def test_a_head_that_is_not_bare_is_left_to_the_model(gardener: Any, small_llama
             return out
 
         def __getattr__(self, name: str) -> Any:
-            if name in ("config", "device", "dtype", "base_model", "get_output_embeddings"):
+            if name in (
+                "config",
+                "device",
+                "dtype",
+                "base_model",
+                "get_output_embeddings",
+                "set_attn_implementation",
+            ):
                 return getattr(self.inner, name)
             return super().__getattr__(name)
 
     assert compare(Scaled(small_llama()), gardener.wild(), packed=True) < 1e-5
 
 
-def test_eager_attention(gardener: Any, small_llama: Any) -> None:
+def test_without_sdpa_masks_are_dense(gardener: Any, small_llama: Any) -> None:
     model = small_llama()
     model.set_attn_implementation("eager")
-    assert LogprobKernel(model).packs()
+    assert not LogprobKernel(model, packed=True).blocks
+    assert model.config._attn_implementation == "eager"
     assert compare(model, gardener.wild(), packed=True) < 1e-5
 
 
 @pytest.mark.parametrize("name", ["mamba", "bloom"])
-def test_models_that_cannot_take_a_tree_are_noticed(gardener: Any, name: str) -> None:
+def test_models_that_cannot_take_a_tree_are_refused(gardener: Any, name: str) -> None:
     model = models()[name]
-    assert not LogprobKernel(model).packs()
+    before = model.config._attn_implementation
+    with pytest.raises(BadConfig, match="set packed = false"):
+        LogprobKernel(model, packed=True)
+    assert model.config._attn_implementation == before
     assert compare(model, gardener.wild(), packed=False) < 1e-4
+
+
+def test_a_second_kernel_of_one_model_attends_in_blocks_too(small_llama: Any) -> None:
+    model = small_llama()
+    assert LogprobKernel(model, packed=True).blocks
+    assert LogprobKernel(model, packed=True).blocks
+    assert model.config._attn_implementation == TREE_ATTENTION
 
 
 def test_lean_memory_changes_no_gradient(gardener: Any, small_llama: Any) -> None:
@@ -118,7 +138,7 @@ def test_lean_memory_changes_no_gradient(gardener: Any, small_llama: Any) -> Non
     grads = []
     for lean in (False, True):
         model = small_llama()
-        kernel = LogprobKernel(model, lean=lean)
+        kernel = LogprobKernel(model, packed=True, lean=lean)
         kernel(batch).sum().backward()
         grads.append([p.grad for p in model.parameters()])
         assert model.model.layers[0].gradient_checkpointing is lean
@@ -139,9 +159,9 @@ def test_lean_memory_keeps_dropout_off(gardener: Any) -> None:
 
 def test_trees_deeper_than_a_sliding_window_are_refused(gardener: Any) -> None:
     tree = gardener.plant()
-    gardener.play(tree, True, turns=8)
-    gardener.play(tree, False, turns=8)
-    with pytest.raises(BadConfig, match="window of 8 tokens; set packed = false"):
+    gardener.play(tree, True, turns=12)
+    gardener.play(tree, False, turns=12)
+    with pytest.raises(BadConfig, match="window of 20 tokens; set packed = false"):
         compare(models()["mistral"], tree, packed=True)
 
 
@@ -149,15 +169,9 @@ def test_bfloat16_is_near(gardener: Any, small_llama: Any) -> None:
     (batch,), _ = pack(credit([gardener.wild()]), Layout())
     model = small_llama()
     with torch.no_grad():
-        exact, narrow = (LogprobKernel(model, bfloat16=on)(batch) for on in (False, True))
+        exact, narrow = (LogprobKernel(model, packed=True, bfloat16=on)(batch) for on in (False, True))
     assert narrow.dtype == torch.float32
     assert 0 < float((exact - narrow).abs().max()) < 0.2
-
-
-def test_mask_by_hand() -> None:
-    """0 and 1 are shared; 2 is one branch, 3 the other."""
-    mask = tree_mask(torch.tensor([[4, 4, 3, 4]]))[0, 0]
-    assert mask.int().tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 0, 1]]
 
 
 def test_bad_temperature_is_refused(small_llama: Any) -> None:

@@ -120,10 +120,7 @@ def test_fp64_several_clipped_epochs(gardeners: Any, small_neox: Any) -> None:
 
 
 @pytest.mark.parametrize("token_budget", [4096, 50])
-@pytest.mark.parametrize("row_tokens", [512, 30])
-def test_fp64_packed_and_unpacked_runs_are_one(
-    gardeners: Any, small_neox: Any, token_budget: int, row_tokens: int
-) -> None:
+def test_fp64_packed_and_unpacked_runs_are_one(gardeners: Any, small_neox: Any, token_budget: int) -> None:
     """The same run twice, minibatches, KL and dual clip included; trees larger than the budget are cut."""
     runs = []
     for packed in (True, False):
@@ -136,7 +133,6 @@ def test_fp64_packed_and_unpacked_runs_are_one(
             advantage="node",
             packed=packed,
             token_budget=token_budget,
-            row_tokens=row_tokens,
         )
         trainer = Trainer(small_neox(), config)
         trail = []

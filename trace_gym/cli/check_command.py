@@ -8,6 +8,7 @@ import sys
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from trace_gym.environment.certify import Report, certify
 from trace_gym.environment.registry import suite, suite_names
@@ -56,5 +57,5 @@ def _print(report: Report) -> None:
         "finding", "", "evidence", title=f"{report.suite}: {'passed' if report.passed else 'FAILED'}"
     )
     for name, verdict, evidence in report.rows():
-        table.add_row(name, verdict, evidence, style="" if verdict == "pass" else "red")
+        table.add_row(name, verdict, Text(evidence), style="" if verdict == "pass" else "red")
     Console().print(table)

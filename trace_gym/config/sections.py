@@ -164,13 +164,13 @@ class WarmstartSection(Section):
     of the actions is random."""
 
     hidden: AtLeastOne = 128
-    layers: AtLeastOne = 4
+    layers: AtLeastOne = 3
     heads: AtLeastOne = 4
-    demos: AtLeastOne = 4000
-    noise: Fraction = 0.25
-    steps: AtLeastOne = 400
+    demos: AtLeastOne = 8000
+    noise: Fraction = 0.2
+    steps: AtLeastOne = 300
     batch_tokens: AtLeastOne = 4096
-    lr: Positive = 2e-3
+    lr: Positive = 1e-3
     seed: Annotated[int, Field(ge=0)] = 0
 
 

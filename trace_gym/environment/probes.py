@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
@@ -60,7 +60,8 @@ def families_do_not_straddle(subject: Subject) -> str:
 
 
 def tools_are_sound(subject: Subject) -> str:
-    """Schemas are valid, and every tool that a task offers is in the suite's toolbox."""
+    """Schemas are valid, and every tool that a task offers is in the suite's toolbox; only the `examples` in
+    it may change from turn to turn."""
     env = subject.suite.make()
     listed = tuple(env.toolbox())
     for spec in listed:
@@ -68,12 +69,12 @@ def tools_are_sound(subject: Subject) -> str:
         if found:
             raise Rejected(found)
         json.dumps(spec.openai())
-    schemas = {spec.name: spec.parameters for spec in listed}
+    schemas = {spec.name: _bare(spec.parameters) for spec in listed}
     for task in subject.sampled():
         for spec in opened(env, task, 0).tools:
             if spec.name not in schemas:
                 raise Rejected(f"{task.key} offers tool {spec.name!r}, which toolbox() does not list")
-            if spec.parameters != schemas[spec.name]:
+            if _bare(spec.parameters) != schemas[spec.name]:
                 raise Rejected(f"{task.key} offers tool {spec.name!r} with other parameters than toolbox()")
     env.close()
     return f"{len(listed)} tools"
@@ -147,3 +148,14 @@ def _check_task(task: Task, env_class: type[AgenticEnv], split: Split) -> None:
         json.dumps(dict(task.payload), allow_nan=False)
     except (TypeError, ValueError) as error:
         raise Rejected(f"task {task.id!r}: the payload is not JSON data: {error}") from error
+
+
+def _bare(schema: Any) -> Any:
+    """A JSON Schema without its examples, which bind nobody."""
+    if isinstance(schema, list):
+        return [_bare(item) for item in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    return {
+        key: _bare(value) for key, value in schema.items() if key != "examples" or isinstance(value, Mapping)
+    }

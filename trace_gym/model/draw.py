@@ -43,10 +43,13 @@ def draw(
         logits = _nucleus(logits, torch.from_numpy(top_p).to(logits))
     log_p = logits.log_softmax(-1)
     p = log_p.exp()
-    cumulative = p.cumsum(-1, dtype=torch.float64)
-    goal = torch.from_numpy(uniform).to(cumulative.device) * cumulative[:, -1]
+    cumulative = p.cumsum(-1)
+    total = cumulative[:, -1]
+    goal = torch.minimum(
+        torch.from_numpy(uniform).to(total) * total, total.nextafter(torch.zeros_like(total))
+    )
     tokens = torch.searchsorted(cumulative, goal[:, None], right=True)
-    entropy = torch.special.entr(p).sum(-1)
+    entropy = -(p * log_p.clamp(min=torch.finfo(log_p.dtype).min)).sum(-1)
     if greedy.any():
         always = torch.from_numpy(greedy).to(logits.device)
         tokens = torch.where(always[:, None], logits.argmax(-1, keepdim=True), tokens)
@@ -59,7 +62,7 @@ def uniforms(seeds: NDArray[np.uint64], steps: NDArray[np.uint64]) -> NDArray[np
     """Numbers in [0, 1) that depend on (seed, step) alone: shapes (B,) and (B,) to (B,).
 
     SplitMix64 (Steele, Lea and Flood, 2014) as a counter-based generator: the seed is mixed to the start of
-    its stream, the step counts along it. 52 bits, so that a product with a sum never rounds up to the sum.
+    its stream, the step counts along it.
     """
     state = _mixed(seeds) + (steps + np.uint64(1)) * _GOLDEN
     return (_mixed(state) >> np.uint64(12)).astype(np.float64) * 2.0**-52

@@ -1,7 +1,7 @@
 """A language model of about a million parameters, made here: random weights, a tokenizer of closed words.
 
 Small enough to learn on two CPU cores when its suite speaks in few words. It is an ordinary Llama in an
-ordinary Hugging Face folder. Leaves out any training: the weights are random.
+ordinary Hugging Face folder. Leaves out any training: the weights know nothing of any task.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from trace_gym.core.errors import RunFolderError, boundary
+from trace_gym.model.induction import ROPE_THETA, write_induction
 from trace_gym.model.quiet import quiet
 
 CONTROL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
@@ -27,14 +28,15 @@ def make_tiny(
     vocabulary: Sequence[str],
     seed: int,
     hidden: int = 128,
-    layers: int = 4,
+    layers: int = 3,
     heads: int = 4,
     context_size: int = 2048,
 ) -> Path:
     """Write a new model into `folder`, which must not exist, and return it.
 
     Every word of `vocabulary` becomes one token; all other text is spelled in bytes. `seed` alone decides
-    the weights. `hidden` is the width, three times that the inner width; embeddings are tied. Raises
+    the weights: random, with circuits for looking things up written in (`induction.py`). `hidden` is the
+    width, three times that the inner width; embeddings are tied. Raises
     ValueError for a word that is not one, RunFolderError where nothing can be written.
     """
     if folder.exists():
@@ -52,6 +54,7 @@ def make_tiny(
         num_key_value_heads=heads,
         max_position_embeddings=context_size,
         tie_word_embeddings=True,
+        rope_parameters={"rope_type": "default", "rope_theta": ROPE_THETA},
         bos_token_id=start,
         eos_token_id=end,
         pad_token_id=pad,
@@ -59,6 +62,7 @@ def make_tiny(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = LlamaForCausalLM(config)
+        write_induction(model)
     named = dict(zip(("pad_token", "bos_token", "eos_token"), CONTROL_TOKENS, strict=True))
     wrapped = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer, model_max_length=context_size, clean_up_tokenization_spaces=False, **named

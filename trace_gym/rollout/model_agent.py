@@ -113,7 +113,7 @@ def path_ids(view: View) -> IntArray:
     """The tokens of the path so far, exactly as they were. Raises ValueError for a turn without any."""
     parts: list[IntArray] = [ids()]
     for number, turn in enumerate(view.turns[1:], start=1):
-        if not len(turn.context_ids):
+        if not len(turn.action_ids):
             raise ValueError(f"turn {number} ({turn.actor}) has no tokens, so no model can go on from it")
         parts += [turn.context_ids, turn.action_ids]
     return ids(np.concatenate(parts))

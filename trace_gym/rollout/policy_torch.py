@@ -55,7 +55,8 @@ class TorchPolicy:
     `max_batch` rows run at once, fewer where their keys and values would exceed `slot_bytes`; up to
     `cache_bytes` more remember the prefixes of earlier sequences (exact, least recently used forgotten
     first, all forgotten by `load`). A prefill computes up to `prefill_tokens` at a time. `threads` sets
-    torch's number of threads, for the whole process. Use it as a context manager, or `close` it.
+    torch's number of threads, for the whole process; `dtype` and `device` are for a model named rather than
+    loaded. Use it as a context manager, or `close` it.
     """
 
     def __init__(
@@ -224,7 +225,8 @@ class TorchPolicy:
         if self._engine.rows:
             done += self._engine.step()
         for row in done:
-            self._answer(row, self._running.pop(row))
+            self._answer(row, self._running[row])
+            del self._running[row]
 
     def _take(self) -> list[_Sampling] | _Loading:
         """Those in front of the queue that can join now; or new weights, when nothing runs any more."""

@@ -1,7 +1,6 @@
 """Log-probabilities of trained tokens: the one kernel that training, old and reference log-probs share.
 
-Attention on packed trees is SDPA with a dense mask made from DFS intervals; another attention (block masks)
-is another `tree_mask`. Leaves out dropout: the model is run in evaluation mode throughout.
+Leaves out dropout: the model is run in evaluation mode throughout.
 """
 
 from __future__ import annotations
@@ -20,29 +19,31 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from trace_gym.core.episode import Actor, Turn
 from trace_gym.core.errors import BadConfig, boundary
 from trace_gym.core.tokens import floats, ids
+from trace_gym.model.quiet import quiet
+from trace_gym.train.attention import TREE_ATTENTION, dense, install, planned
 from trace_gym.train.pack import MicroBatch, row, stack
 from trace_gym.train.trie import Segment
 
 
-def tree_mask(end: Tensor) -> Tensor:
-    """Who sees whom: `end` (B, T) -> bool (B, 1, T, T), [b, 0, q, k] true iff k <= q < end[b, k]."""
-    index = torch.arange(end.shape[1], device=end.device)
-    return ((index[None, :] <= index[:, None]) & (index[:, None] < end[:, None, :])).unsqueeze(1)
-
-
 class LogprobKernel:
-    """Computes log-probs with one model, always in evaluation mode."""
+    """Computes log-probs with one model, always in evaluation mode.
+
+    With `packed` the model is made to attend in blocks where it can; where it cannot, trees cost dense masks.
+    That packing changes no log-prob is tried out on a small tree, in the weights' own precision, and
+    BadConfig raised if it does.
+    `bfloat16` computes in it, whatever the weights; `lean` keeps no activations within layers and computes
+    them again in the backward pass.
+    """
 
     def __init__(
         self,
         model: PreTrainedModel,
         *,
         temperature: float = 1.0,
+        packed: bool = False,
         bfloat16: bool = False,
         lean: bool = False,
     ) -> None:
-        """`bfloat16` computes in it, whatever the weights; `lean` keeps no activations within layers and
-        computes them again in the backward pass."""
         if temperature <= 0:
             raise ValueError(f"temperature must be positive, got {temperature}")
         self.model = model
@@ -50,12 +51,16 @@ class LogprobKernel:
         if lean:
             _forget_activations(model)
         self._temperature = temperature
-        self._bfloat16 = bfloat16
+        self._bfloat16 = False
         text = model.config.get_text_config()
         self._vocab_size: int = text.vocab_size
         self._window: int | None = getattr(text, "sliding_window", None)
         self._head: Module | None = model.get_output_embeddings()  # type: ignore[no-untyped-call]
         self._head = self._head if self._head_is_bare() else None
+        self.blocks = packed and self._window is None and self._attends_in_blocks()
+        if packed and not self.blocks and not self._packs():
+            raise BadConfig("this model does not take tree-shaped attention masks; set packed = false")
+        self._bfloat16 = bfloat16
 
     def __call__(self, batch: MicroBatch) -> Tensor:
         """Log-probs (K,) of the batch's trained tokens under the model at this temperature, float32 or wider.
@@ -72,17 +77,12 @@ class LogprobKernel:
         return -cross_entropy(wide / self._temperature, targets, reduction="none")
 
     def _logits(self, batch: MicroBatch) -> Tensor:
-        """Logits (K, V) that predict the trained tokens; only those are computed where the head is bare.
-
-        The mask is handed over in the form that is added to attention scores: every attention takes it, and
-        one copy serves all layers, where SDPA would turn a boolean one into a copy for each.
-        """
+        """Logits (K, V) that predict the trained tokens; only those are computed where the head is bare."""
         inputs = {"input_ids": batch.token_ids}
         if not batch.chains:
-            width = torch.bfloat16 if self._bfloat16 else self.model.dtype
-            seen = tree_mask(batch.end)
-            added = torch.zeros(seen.shape, dtype=width, device=seen.device).masked_fill_(~seen, -torch.inf)
-            inputs |= {"attention_mask": added, "position_ids": batch.position_ids}
+            form = planned if self.blocks and len(batch.token_ids) == 1 else dense
+            mask = form(batch.end, dtype=torch.bfloat16 if self._bfloat16 else self.model.dtype)
+            inputs |= {"attention_mask": mask, "position_ids": batch.position_ids}
         if self._head is None:
             whole: Tensor = self.model(**inputs, use_cache=False).logits
             return whole.flatten(0, 1).index_select(0, batch.predictor)
@@ -100,7 +100,20 @@ class LogprobKernel:
         hidden = self.model.base_model(input_ids=token_ids, use_cache=False).last_hidden_state
         return bool(torch.allclose(self._head(hidden), whole, rtol=1e-4, atol=1e-5))
 
-    def packs(self) -> bool:
+    def _attends_in_blocks(self) -> bool:
+        """Let the model attend in blocks if it then computes what it did; else leave it as it was."""
+        before = self.model.config._attn_implementation
+        if before not in ("sdpa", TREE_ATTENTION):
+            return False
+        with quiet():
+            install(self.model)
+            self.blocks = True
+            if not self._packs():
+                self.model.set_attn_implementation(before)
+                return False
+        return True
+
+    def _packs(self) -> bool:
         """Does this model give a small packed tree the log-probs of its branches one by one?"""
         trunk, left, right, tip = (_probe_turn(self._vocab_size, i) for i in range(4))
         first, second, third = (Segment(at, t.action_ids, t) for at, t in ((0, left), (0, right), (2, tip)))
@@ -112,7 +125,7 @@ class LogprobKernel:
                 alone = self(stack(branches, chains=True))
         except BadConfig:
             return False
-        return bool(torch.allclose(whole, alone, rtol=1e-3, atol=1e-2 if self._bfloat16 else 1e-4))
+        return bool(torch.allclose(whole, alone, rtol=1e-3, atol=1e-4))
 
 
 def _probe_turn(vocab_size: int, number: int) -> Turn:
@@ -126,7 +139,8 @@ def _forget_activations(model: PreTrainedModel) -> None:
     layers = [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
     if not layers:
         raise BadConfig("this model cannot recompute its activations; set lean = false")
+    again = partial(checkpoint, use_reentrant=False)
     for layer in layers:
-        layer._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)  # type: ignore[assignment]
+        layer._gradient_checkpointing_func = again  # type: ignore[assignment]
         layer.gradient_checkpointing = True
         layer.training = True

@@ -91,19 +91,18 @@ class PackStats:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How to lay out. Rows hold up to `row_tokens` (a larger tree has a row to itself), micro-batches up to
-    `token_budget`, padding included; a tree beyond that is split. `packed` False: every branch by itself.
+    """How to lay out. A micro-batch has up to `token_budget` tokens, padding included: one row of trees, or,
+    with `packed` False, rows of one branch each; what is larger is split, or else has one to itself.
     `keep_weighted`: compute tokens that carry a weight but no advantage. Row lengths are multiples of
     `multiple`."""
 
     token_budget: int = 4096
-    row_tokens: int = 512
     packed: bool = True
     keep_weighted: bool = False
     multiple: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("token_budget", "row_tokens", "multiple"):
+        for name in ("token_budget", "multiple"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
 
@@ -118,8 +117,12 @@ def pack(credits_: Sequence[Credit], layout: Layout) -> tuple[list[MicroBatch], 
         if live(credit, branch, keep_weighted=keep).any()
     ]
     tries = [segments(credit, keep_weighted=keep) for credit in credits_]
-    rows = _rows(tries, layout) if layout.packed else [chain(*pair, keep_weighted=keep) for pair in alone]
-    batches = _batches(rows, layout)
+    groups = (
+        [[made] for made in _rows(tries, layout.token_budget)]
+        if layout.packed
+        else batched([chain(*pair, keep_weighted=keep) for pair in alone], layout.token_budget)
+    )
+    batches = [stack(group, multiple=layout.multiple, chains=not layout.packed) for group in groups]
     return batches, PackStats(
         raw=sum(len(credit.tree.tokens(branch.leaf)) for credit, branch in alone),
         unique=sum(len(segment.token_ids) for trie in tries for segment in trie),
@@ -127,15 +130,14 @@ def pack(credits_: Sequence[Credit], layout: Layout) -> tuple[list[MicroBatch], 
     )
 
 
-def _rows(tries: Iterable[Sequence[Segment]], layout: Layout) -> list[Row]:
+def _rows(tries: Iterable[Sequence[Segment]], budget: int) -> list[Row]:
     """Tries, longest first, each into the first row that has room."""
-    pieces = [piece for trie in tries for piece in split(trie, layout.token_budget)]
+    pieces = [piece for trie in tries for piece in split(trie, budget)]
     sized = [(sum(len(segment.token_ids) for segment in piece), piece) for piece in pieces]
-    capacity = min(layout.row_tokens, layout.token_budget)
     filled: list[int] = []
     rows: list[list[Sequence[Segment]]] = []
     for size, piece in sorted(sized, key=lambda pair: -pair[0]):
-        spot = next((i for i, used in enumerate(filled) if used + size <= capacity), len(rows))
+        spot = next((i for i, used in enumerate(filled) if used + size <= budget), len(rows))
         if spot == len(rows):
             rows.append([])
             filled.append(0)
@@ -144,14 +146,14 @@ def _rows(tries: Iterable[Sequence[Segment]], layout: Layout) -> list[Row]:
     return [row(content) for content in rows]
 
 
-def _batches(rows: Sequence[Row], layout: Layout) -> list[MicroBatch]:
-    """Rows, longest first, into micro-batches of rows of like length."""
-    batches: list[list[Row]] = []
+def batched(rows: Iterable[Row], budget: int) -> list[list[Row]]:
+    """Rows, longest first, in groups of at most `budget` tokens, padding included; a longer row is alone."""
+    groups: list[list[Row]] = []
     for made in sorted(rows, key=len, reverse=True):
-        if not batches or len(batches[-1][0]) * (len(batches[-1]) + 1) > layout.token_budget:
-            batches.append([])
-        batches[-1].append(made)
-    return [stack(batch, multiple=layout.multiple, chains=not layout.packed) for batch in batches]
+        if not groups or len(groups[-1][0]) * (len(groups[-1]) + 1) > budget:
+            groups.append([])
+        groups[-1].append(made)
+    return groups
 
 
 def stack(rows: Sequence[Row], *, multiple: int = 1, chains: bool = False) -> MicroBatch:

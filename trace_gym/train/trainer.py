@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from trace_gym.core.errors import BadConfig
 from trace_gym.core.policy import Checkpoint
 from trace_gym.core.tree import Forest
 from trace_gym.model.load import load_weights, model_folder
@@ -70,8 +69,6 @@ class Trainer:
         self._source = source
         self._clock = clock
         self._kernel = self._new_kernel(self.model)
-        if config.packed and not self._kernel.packs():
-            raise BadConfig("this model does not take tree-shaped attention masks; set packed = false")
         frozen = copy.deepcopy(self.model).requires_grad_(False) if config.kl > 0 else None
         self._reference = self._new_kernel(frozen) if frozen is not None else None
         self._optimizer = torch.optim.AdamW(self._groups(), lr=config.lr, betas=config.betas, eps=config.eps)
@@ -169,7 +166,6 @@ class Trainer:
             return [], PackStats()
         layout = Layout(
             token_budget=config.token_budget,
-            row_tokens=config.row_tokens,
             packed=config.packed,
             keep_weighted=config.kl > 0,
             multiple=128 if self.model.device.type == "cuda" else 1,
@@ -231,9 +227,12 @@ class Trainer:
         self.steps += 1
 
     def _new_kernel(self, model: PreTrainedModel) -> LogprobKernel:
-        narrow = self.config.dtype == "bfloat16"
         return LogprobKernel(
-            model, temperature=self.config.temperature, bfloat16=narrow, lean=self.config.lean
+            model,
+            temperature=self.config.temperature,
+            packed=self.config.packed,
+            bfloat16=self.config.dtype == "bfloat16",
+            lean=self.config.lean,
         )
 
     def _groups(self) -> list[dict[str, Any]]:

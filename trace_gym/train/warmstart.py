@@ -20,7 +20,7 @@ from trace_gym.core.episode import Actor
 from trace_gym.core.tree import Forest
 from trace_gym.train.advantage import Credit
 from trace_gym.train.logprob import LogprobKernel
-from trace_gym.train.pack import MicroBatch, Row, row, stack
+from trace_gym.train.pack import MicroBatch, Row, batched, row, stack
 from trace_gym.train.trie import segments
 
 POOL = 32
@@ -144,11 +144,7 @@ def _batches(rows: Sequence[Row], rng: np.random.Generator, batch_tokens: int) -
         while size < POOL * batch_tokens and (more := next(shuffled, None)):
             pool.append(more)
             size += len(more)
-        batches: list[list[Row]] = []
-        for made in sorted(pool, key=len, reverse=True):
-            if not batches or len(batches[-1][0]) * (len(batches[-1]) + 1) > batch_tokens:
-                batches.append([])
-            batches[-1].append(made)
+        batches = batched(pool, batch_tokens)
         for index in rng.permutation(len(batches)):
             linear = all((made.end == len(made)).all() for made in batches[index])
             yield stack(batches[index], chains=linear)

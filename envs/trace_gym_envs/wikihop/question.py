@@ -68,7 +68,9 @@ def draw(world_name: str, number: int) -> Question:
             return Question(world_name, hops, chain)
 
 
-def _walk_back(here: World, answer: int, length: int, rng: Random) -> tuple[tuple[int, ...], list[Link]] | None:
+def _walk_back(
+    here: World, answer: int, length: int, rng: Random
+) -> tuple[tuple[int, ...], list[Link]] | None:
     """A chain of `length` facts that ends in `answer` and meets no entity twice."""
     chain, links = [answer], list[Link]()
     for _ in range(length):

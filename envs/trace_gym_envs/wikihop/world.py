@@ -20,7 +20,7 @@ from trace_gym_envs.wikihop.kinds import KINDS, NOUNS
 from trace_gym_envs.wikihop.names import words
 from trace_gym_envs.wikihop.relations import RELATIONS, relations_of
 
-WORLDS: Final[Mapping[Split, int]] = MappingProxyType({Split.TRAIN: 24, Split.TEST: 16})
+WORLDS: Final[Mapping[Split, int]] = MappingProxyType({Split.TRAIN: 12, Split.TEST: 12})
 """How many worlds a split has, per level."""
 
 MAX_LINKS: Final = 9
@@ -71,6 +71,30 @@ LEVELS: Final[Mapping[str, Level]] = MappingProxyType(
             namesakes=0.2,
             aliases=0.1,
             omitted=0.0,
+        ),
+        "clear": Level(
+            absent=0.3,
+            stubs=0.0,
+            counts=(1.0, 0.0, 0.0),
+            see_also=1,
+            phrases=(1.0, 0.0, 0.0, 0.0),
+            namesakes=0.1,
+            aliases=0.0,
+            omitted=0.0,
+            spare=0.0,
+            entities=1200,
+        ),
+        "plain": Level(
+            absent=0.25,
+            stubs=0.0,
+            counts=(0.9, 0.1, 0.0),
+            see_also=1,
+            phrases=(0.9, 0.1, 0.0, 0.0),
+            namesakes=0.15,
+            aliases=0.0,
+            omitted=0.0,
+            spare=0.0,
+            entities=1200,
         ),
         "hard": Level(
             absent=0.2,
@@ -186,7 +210,9 @@ def _people(level: Level, number: int, rng: Random) -> tuple[Entity, ...]:
 
 def _name(kind: int, vocabulary: Iterator[str], first_names: Sequence[str], rng: Random) -> str:
     form = rng.choice(_FORMS[kind])
-    return form.format(rng.choice(first_names), next(vocabulary)) if kind == 0 else form.format(next(vocabulary))
+    return (
+        form.format(rng.choice(first_names), next(vocabulary)) if kind == 0 else form.format(next(vocabulary))
+    )
 
 
 def _groups(level: Level, looks: Sequence[tuple[int, int]], rng: Random) -> Iterator[list[int]]:

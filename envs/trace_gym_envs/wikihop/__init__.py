@@ -1,0 +1,5 @@
+"""Multi-hop question answering over a generated encyclopedia, in prose and in a compact rendering."""
+
+from trace_gym_envs.wikihop.compact import COMPACT_VOCABULARY, WikiHopCompact
+
+__all__ = ["COMPACT_VOCABULARY", "WikiHopCompact"]

@@ -1,0 +1,94 @@
+"""Initial weights of a small Llama that can look things up: "what followed this symbol before?"
+
+A transformer of this size otherwise needs some 3 million tokens before it finds that circuit (measured: a
+lookup among six stays at .41 for 55 CPU seconds), and nothing else can be learned without it; with the circuit
+written in, the same lookup is at .99 after 5 seconds. The idea is mimetic initialisation (Trockman and
+Kolter, arXiv 2305.09828), the circuit that of induction heads (Olsson et al., arXiv 2209.11895). All weights go
+on being trained. Leaves out everything that a task would have to teach.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from transformers import LlamaForCausalLM
+
+ROPE_THETA = 1e6
+SPREAD = 0.02
+"""Standard deviation of the embeddings, and the size of what the written heads add to the residual stream."""
+CONSTANT = 3.0
+"""Feature 0 of every embedding, in units of SPREAD: what heads that look at positions alone can read."""
+SHARPNESS = 2.1
+"""Weight of the constant in queries and keys of heads that look a fixed number of tokens back."""
+MATCH = 2.0
+"""Weight of a symbol in queries and keys of heads that look for equal symbols."""
+SLOW = 0.02
+"""Radians a token: slower frequencies are still aligned after fifty tokens; symbols are compared there."""
+BACK = (1, 2)
+"""Heads 0 and 1 of layer 0 copy the symbol one and two tokens back."""
+
+
+@torch.no_grad()
+def write_induction(model: LlamaForCausalLM) -> None:
+    """Write the circuits into a fresh model with full attention heads (as many for keys as for queries).
+
+    The residual stream (D,) is divided: feature 0 is constant, T - 1 features hold the symbol, and r each the
+    symbols one and two tokens back. Layer 0, heads 0 and 1, fill the latter two. In every later layer head 0
+    attends to what follows earlier occurrences of the current symbol, head 1 to what follows those of the
+    symbol before it; both pass on the symbol found. Everything else stays random. Raises ValueError for a
+    model without two heads a layer or with too few features.
+    """
+    config = model.config
+    heads, width = config.num_attention_heads, config.hidden_size
+    size = width // heads
+    half = size // 2
+    turn = ROPE_THETA ** (-torch.arange(half) / half)
+    slow = [f for f in range(half) if turn[f] <= SLOW]
+    slots = [*slow, *(f + half for f in slow)]
+    rank, symbols = len(slots), width - 2 * len(slots)
+    if heads < 2 or config.num_key_value_heads != heads or symbols <= max(rank, size) or not rank:
+        raise ValueError(f"no room for induction heads in {heads} heads of {size} features of {width}")
+    embedding = model.model.embed_tokens.weight
+    embedding.normal_(0.0, SPREAD)
+    embedding[:, 0] = CONSTANT * SPREAD
+    embedding[:, symbols:] = 0.0
+    reading = _orthonormal(symbols - 1, rank)
+    for head, back in enumerate(BACK):
+        query, key, value, output = _cleared(model.model.layers[0].self_attn, head, size)
+        query[:half, 0] = SHARPNESS * torch.cos(back * turn)
+        query[half:, 0] = -SHARPNESS * torch.sin(back * turn)
+        key[:half, 0] = SHARPNESS
+        value[:rank, 1:symbols] = reading
+        output[symbols + head * rank : symbols + (head + 1) * rank, :rank] = SPREAD * torch.eye(rank)
+    for layer in model.model.layers[1:]:
+        for head in range(len(BACK)):
+            query, key, value, output = _cleared(layer.self_attn, head, size)
+            if head == 0:
+                query[slots, 1:symbols] = MATCH * reading
+            else:
+                query[slots, symbols : symbols + rank] = MATCH * torch.eye(rank)
+            key[slots, symbols : symbols + rank] = MATCH * torch.eye(rank)
+            copying = _orthonormal(symbols - 1, size)
+            value[:, 1:symbols] = copying
+            output[1:symbols, :] = 2 * SPREAD * copying.T
+
+
+def _orthonormal(features: int, rank: int) -> Tensor:
+    """A random (rank, features) matrix with orthonormal rows."""
+    basis: Tensor = torch.linalg.qr(torch.randn(features, rank)).Q
+    return basis.T
+
+
+def _cleared(attention: nn.Module, head: int, size: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """A head's query, key and value weights (size, D) and its output weights (D, size), set to zero."""
+    rows = slice(head * size, (head + 1) * size)
+    parts = {name: weight for name, weight in attention.named_parameters() if weight.dim() == 2}
+    views = (
+        parts["q_proj.weight"][rows],
+        parts["k_proj.weight"][rows],
+        parts["v_proj.weight"][rows],
+        parts["o_proj.weight"][:, rows],
+    )
+    for view in views:
+        view.zero_()
+    return views

@@ -1,0 +1,95 @@
+"""A turn prefix as numbers: what a value head sees besides the policy's hidden state.
+
+Leaves out the head itself, and who labels prefixes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trace_gym.core.check import Status, potential
+from trace_gym.core.predictor import Prefix
+
+Vector: TypeAlias = NDArray[np.float32]
+
+SUITES = 8
+"""Suites are told apart by a one-hot of their name's hash."""
+PLAIN = 9 + SUITES
+"""How many features there are."""
+
+
+@dataclass(slots=True)
+class Records:
+    """How rollouts from the roots of tasks ended: successes and counts by task, faded by `decay` a step, with
+    the average over all as a prior worth `prior` rollouts."""
+
+    decay: float = 0.9
+    prior: float = 2.0
+    won: float = 0.0
+    seen: float = 0.0
+    tasks: dict[str, tuple[float, float]] | None = None
+
+    @property
+    def base(self) -> float:
+        """The success rate over all tasks, shrunk to 1/2."""
+        return (self.won + 1.0) / (self.seen + 2.0)
+
+    def log_odds(self, task: str) -> tuple[float, float]:
+        """(how far the log-odds of a task's own rate are from the base's, how many rollouts tell so)."""
+        won, seen = (self.tasks or {}).get(task, (0.0, 0.0))
+        rate = (won + self.prior * self.base) / (seen + self.prior)
+        return math.log(rate / (1.0 - rate)) - math.log(self.base / (1.0 - self.base)), seen
+
+    def fade(self) -> None:
+        """A step has passed."""
+        self.won, self.seen = self.won * self.decay, self.seen * self.decay
+        faded = {task: (w * self.decay, n * self.decay) for task, (w, n) in (self.tasks or {}).items()}
+        self.tasks = {task: counts for task, counts in faded.items() if counts[1] > 0.01}
+
+    def add(self, task: str, outcome: float) -> None:
+        """A rollout from the root of a task ended."""
+        self.won, self.seen = self.won + outcome, self.seen + 1.0
+        self.tasks = self.tasks if self.tasks is not None else {}
+        won, seen = self.tasks.get(task, (0.0, 0.0))
+        self.tasks[task] = (won + outcome, seen + 1.0)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The counts, as JSON data."""
+        return {
+            "won": self.won,
+            "seen": self.seen,
+            "tasks": {k: list(v) for k, v in (self.tasks or {}).items()},
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Stand where `state_dict` stood."""
+        self.won, self.seen = float(state["won"]), float(state["seen"])
+        self.tasks = {task: (float(won), float(seen)) for task, (won, seen) in state["tasks"].items()}
+
+
+def plain_features(prefix: Prefix, records: Records) -> Vector:
+    """The features (PLAIN,) of a prefix: where it stands, what its checks say, how its task went before."""
+    found = [v for v in prefix.verdicts if v.status in (Status.PASS, Status.FAIL)]
+    passed = sum(v.status is Status.PASS for v in found)
+    lean, seen = records.log_odds(prefix.task)
+    suite = np.zeros(SUITES)
+    suite[crc32(prefix.suite.encode()) % SUITES] = 1.0
+    numbers = [
+        float(prefix.depth == 0),
+        prefix.depth / prefix.max_turns,
+        math.log1p(prefix.depth),
+        math.log1p(max(0, prefix.max_turns - prefix.depth)),
+        passed / len(found) if found else 0.0,
+        potential(prefix.verdicts),
+        float(bool(found)),
+        lean,
+        math.log1p(seen),
+    ]
+    return np.concatenate([numbers, suite]).astype(np.float32)
