@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from trace_gym.core.budget import Budget
+from trace_gym.core.episode import Actor
 from trace_gym.core.errors import BadConfig
 from trace_gym.core.package import cache_folder
 from trace_gym.core.task import Split
@@ -87,6 +88,7 @@ def warm_tiny(
             steps=config.steps,
             batch_tokens=config.batch_tokens,
             lr=config.lr,
+            dtype="bfloat16",
             seed=config.seed,
             on_progress=progress,
         )
@@ -112,7 +114,7 @@ def demonstrate(suites: Sequence[Suite], config: WarmConfig, model: Path) -> For
             return await collector.collect(0, tasks, Budget())
 
     forest = asyncio.run(play())
-    if not any(len(turn.action_ids) for tree in forest.trees for turn in tree.turns):
+    if not any(turn.actor is Actor.ORACLE for tree in forest.trees for turn in tree.turns):
         names = ", ".join(suite.name for suite in suites)
         raise BadConfig(f"a warm start needs an oracle to imitate, and {names} has none")
     return forest

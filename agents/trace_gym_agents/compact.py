@@ -32,8 +32,7 @@ class CompactRenderer:
         return (self._end,)
 
     def open(self, observation: str, tools: Sequence[ToolSpec], *, suite: str) -> IntArray:
-        """The first observation; an empty one is an end-of-sequence token, for a model needs something to go on
-        from."""
+        """The first observation; where it is empty, an end-of-sequence token: no prompt is empty."""
         return ids(self._tokenizer.encode(observation) or [self._end])
 
     def follow(self, last: Turn, added: Sequence[ToolSpec]) -> IntArray:

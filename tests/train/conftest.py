@@ -143,7 +143,7 @@ def small_neox() -> Callable[..., GPTNeoXForCausalLM]:
             intermediate_size=32,
             num_hidden_layers=2,
             num_attention_heads=2,
-            max_position_embeddings=256,
+            max_position_embeddings=2048,
             tie_word_embeddings=False,
             initializer_range=0.3,
             bos_token_id=0,

@@ -60,14 +60,15 @@ def expected(credits_: list[Credit]) -> Counter[tuple[tuple[int, ...], float, fl
 @given(
     seed=st.integers(0, 10_000),
     budget=st.sampled_from([8, 25, 60, 4096]),
+    line=st.sampled_from([10, 40, 4096]),
 )
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_every_token_once_with_its_own_past(gardeners: Any, seed: int, budget: int) -> None:
+def test_every_token_once_with_its_own_past(gardeners: Any, seed: int, budget: int, line: int) -> None:
     garden = gardeners(seed)
     for _ in range(3):
         garden.wild()
     credits_ = credit(garden.trees)
-    batches, stats = pack(credits_, Layout(token_budget=budget))
+    batches, stats = pack(credits_, Layout(token_budget=budget, row_tokens=line))
     assert trained(batches) == expected(credits_)
     for batch in batches:
         assert batch.computed <= budget or batch.token_ids.shape[0] == 1
@@ -180,6 +181,6 @@ def test_an_action_without_a_context_is_refused(gardener: Any) -> None:
 
 
 def test_bad_layouts_are_refused() -> None:
-    for name in ("token_budget", "multiple"):
+    for name in ("token_budget", "row_tokens", "multiple"):
         with pytest.raises(ValueError, match=name):
             Layout(**{name: 0})

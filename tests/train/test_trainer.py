@@ -258,6 +258,7 @@ def test_a_checkpoint_is_an_ordinary_model_folder(small_llama: Any, tmp_path: Pa
     assert {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"} <= names
     assert "notes.md" not in names
     assert (tmp_path / "out" / "model.safetensors").stat().st_size > 1000
+    assert "trace_gym" not in (tmp_path / "out" / "config.json").read_text()
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "out")
     token_ids = torch.tensor([[1, 2, 3]])
     assert torch.equal(loaded(token_ids).logits, trainer.model(token_ids).logits)

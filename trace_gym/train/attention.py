@@ -55,7 +55,8 @@ def dense(end: Tensor, *, dtype: torch.dtype) -> Tensor:
 
 
 def planned(end: Tensor, *, dtype: torch.dtype, block: int = BLOCK) -> Tensor:
-    """`end` (1, T) as what the model is given for a mask, (1, 1, 1, T), with the blocks computed once."""
+    """`end` (1, T) as what the model is given for a mask, (1, 1, 1, T), with the blocks made once for all
+    layers."""
     mask = end[:, None, None, :]
     cast(Planned, mask).blocks = plan(end[0], dtype=dtype, block=block)
     return mask

@@ -20,7 +20,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "dtype": ("float32", "bfloat16"),
 }
 _AT_LEAST: Mapping[str, float] = {
-    **dict.fromkeys(("epochs", "minibatches", "response_tokens", "token_budget"), 1),
+    **dict.fromkeys(("epochs", "minibatches", "response_tokens", "token_budget", "row_tokens"), 1),
     **dict.fromkeys(("lr", "weight_decay", "max_grad_norm", "kl", "warmup_steps", "seed"), 0),
 }
 
@@ -40,8 +40,9 @@ class TrainConfig:
     an extra forward pass for all minibatches but one); "behaviour" takes those the sampler recorded.
 
     Layout: micro-batches of at most `token_budget` tokens; `packed` False computes every branch by itself.
-    `dtype` is what is computed in;
-    weights are float32 in any case. `lean` computes activations twice to keep few of them in memory.
+    Where a model cannot attend in blocks, rows of trees are kept to about `row_tokens`, for there a row costs
+    the square of its length. `dtype` is what is computed in; weights are float32 in any case. `lean`
+    computes activations twice to keep few of them in memory.
     """
 
     lr: float = 1e-5
@@ -65,6 +66,7 @@ class TrainConfig:
     old_logprobs: Literal["recompute", "behaviour"] = "recompute"
     packed: bool = True
     token_budget: int = 4096
+    row_tokens: int = 512
     dtype: Literal["float32", "bfloat16"] = "float32"
     lean: bool = False
     seed: int = 0

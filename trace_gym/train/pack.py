@@ -91,18 +91,19 @@ class PackStats:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How to lay out. A micro-batch has up to `token_budget` tokens, padding included: one row of trees, or,
-    with `packed` False, rows of one branch each; what is larger is split, or else has one to itself.
-    `keep_weighted`: compute tokens that carry a weight but no advantage. Row lengths are multiples of
-    `multiple`."""
+    """How to lay out. A micro-batch has up to `token_budget` tokens, padding included: rows of up to
+    `row_tokens` that hold several trees (a larger tree has one to itself, and is split if it exceeds the
+    budget), or, with `packed` False, rows of one branch each. `keep_weighted`: compute tokens that carry a
+    weight but no advantage. Row lengths are multiples of `multiple`."""
 
     token_budget: int = 4096
+    row_tokens: int = 4096
     packed: bool = True
     keep_weighted: bool = False
     multiple: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("token_budget", "multiple"):
+        for name in ("token_budget", "row_tokens", "multiple"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
 
@@ -117,11 +118,8 @@ def pack(credits_: Sequence[Credit], layout: Layout) -> tuple[list[MicroBatch], 
         if live(credit, branch, keep_weighted=keep).any()
     ]
     tries = [segments(credit, keep_weighted=keep) for credit in credits_]
-    groups = (
-        [[made] for made in _rows(tries, layout.token_budget)]
-        if layout.packed
-        else batched([chain(*pair, keep_weighted=keep) for pair in alone], layout.token_budget)
-    )
+    rows = _rows(tries, layout) if layout.packed else [chain(*pair, keep_weighted=keep) for pair in alone]
+    groups = batched(rows, layout.token_budget)
     batches = [stack(group, multiple=layout.multiple, chains=not layout.packed) for group in groups]
     return batches, PackStats(
         raw=sum(len(credit.tree.tokens(branch.leaf)) for credit, branch in alone),
@@ -130,14 +128,15 @@ def pack(credits_: Sequence[Credit], layout: Layout) -> tuple[list[MicroBatch], 
     )
 
 
-def _rows(tries: Iterable[Sequence[Segment]], budget: int) -> list[Row]:
+def _rows(tries: Iterable[Sequence[Segment]], layout: Layout) -> list[Row]:
     """Tries, longest first, each into the first row that has room."""
-    pieces = [piece for trie in tries for piece in split(trie, budget)]
+    capacity = min(layout.row_tokens, layout.token_budget)
+    pieces = [piece for trie in tries for piece in split(trie, layout.token_budget)]
     sized = [(sum(len(segment.token_ids) for segment in piece), piece) for piece in pieces]
     filled: list[int] = []
     rows: list[list[Sequence[Segment]]] = []
     for size, piece in sorted(sized, key=lambda pair: -pair[0]):
-        spot = next((i for i, used in enumerate(filled) if used + size <= budget), len(rows))
+        spot = next((i for i, used in enumerate(filled) if used + size <= capacity), len(rows))
         if spot == len(rows):
             rows.append([])
             filled.append(0)

@@ -166,6 +166,7 @@ class Trainer:
             return [], PackStats()
         layout = Layout(
             token_budget=config.token_budget,
+            row_tokens=config.token_budget if self._kernel.blocks else config.row_tokens,
             packed=config.packed,
             keep_weighted=config.kl > 0,
             multiple=128 if self.model.device.type == "cuda" else 1,

@@ -91,7 +91,7 @@ class ValueHead:
         self,
         *,
         targets: Literal["own", "backup"] = "own",
-        memory: int = 8,
+        memory: int = 6,
         batch: int = 64,
         passes: int = 6,
         patience: int = 2,

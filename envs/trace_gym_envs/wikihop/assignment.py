@@ -59,7 +59,7 @@ def _generated(task: Task) -> Assignment:
     evidence = []
     for source, target, hop in zip(question.chain, question.chain[1:], question.hops, strict=False):
         subject = here.entities[source]
-        wanted = next(l for l in here.links[source] if l.target == target and l.relation == hop.relation)
+        wanted = next(k for k in here.links[source] if (k.target, k.relation) == (target, hop.relation))
         evidence.append((subject.title, sentence(here, subject, wanted)))
     gold = here.entities[question.chain[-1]]
     answers = dict.fromkeys((gold.name, gold.title, *((gold.alias,) if gold.alias else ())))

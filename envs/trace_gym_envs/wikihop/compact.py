@@ -26,9 +26,6 @@ from trace_gym_envs.wikihop.question import MAX_HOPS, Question, draw
 from trace_gym_envs.wikihop.relations import RELATIONS
 from trace_gym_envs.wikihop.world import MAX_LINKS, World, world, world_names
 
-LEVELS: Final = ("clear", "clear", "plain")
-"""The levels whose worlds the tasks come from, in turn: two in three are of worlds without paraphrase."""
-
 PER_WORLD: Final = 1000
 DEPTH: Final = MAX_HOPS + 2
 NAMED, SEE_ALSO, NONE, FULL, ANSWERED = "named", "see", "none", "full", "answered"
@@ -123,16 +120,13 @@ class WikiHopCompact(AgenticEnv):
         return Action.call("follow", link=self._labels()[self._targets().index(chain[len(trail)])])
 
     @classmethod
-    def tasks(cls, split: Split) -> Sequence[Task]:
-        names = [name for level in dict.fromkeys(LEVELS) for name in world_names(split, level)]
-        by_level = {level: [name for name in names if name.startswith(f"{level}-")] for level in LEVELS}
+    def tasks(cls, split: Split, *, level: str = "clear") -> Sequence[Task]:
+        """`level` names the worlds: `clear` (no paraphrase), `plain`, `gentle`, `standard`, `hard`."""
+        names = world_names(split, level)
 
         def make(index: int) -> Task:
-            number, slot = divmod(index, len(LEVELS))
-            worlds = by_level[LEVELS[slot]]
-            turn = LEVELS[: slot + 1].count(LEVELS[slot]) - 1
-            number = number * LEVELS.count(LEVELS[slot]) + turn
-            return _task(split, worlds[number % len(worlds)], number // len(worlds))
+            number, place = divmod(index, len(names))
+            return _task(split, names[place], number)
 
         return LazyTasks(PER_WORLD * len(names), make)
 

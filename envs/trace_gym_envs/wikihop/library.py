@@ -18,10 +18,11 @@ from trace_gym.core.errors import EnvironmentFailed, boundary
 
 _MAX_TERMS: Final = 32
 _WEIGHTS: Final = "8.0, 4.0, 1.0"  # of title, lead and body in the ranking
-_STOP: Final = frozenset(
+_COMMON: Final = (
     "a an and as at by did do does for from had has have he her his in is it its of on or she that the their"
-    " they this to was were what when where which who whom whose why with".split()
+    " they this to was were what when where which who whom whose why with"
 )
+_STOP: Final = frozenset(_COMMON.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class Library:
         self._lock = threading.Lock()
         with boundary(EnvironmentFailed, sqlite3.Error, what="the full-text index cannot be built"):
             self._index = sqlite3.connect(":memory:", check_same_thread=False)
-            weakref.finalize(self, self._index.close)
+            weakref.finalize(self, self._index.close).atexit = False
             self._index.execute("CREATE VIRTUAL TABLE articles USING fts5(title, lead, body)")
             rows = ((i, a.title, a.lead, a.body) for i, a in enumerate(self.articles))
             self._index.executemany(

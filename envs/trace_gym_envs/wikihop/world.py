@@ -40,11 +40,11 @@ _FORMS: Final = (
 class Level:
     """How hard the worlds of a level are. Shares are probabilities.
 
-    `absent`: a relation of an article has no link; `stubs`: an article has none at all; `counts`: weights of 1,
-    2, 3 links where there are some; `see_also`: most links without a fact; `phrases`: weights of a relation's
-    phrasings; `namesakes`: an entity shares its name; `aliases`: an entity has one, and a mention uses it;
-    `omitted`: a question leaves out a qualifier that a later hop makes up for; `spare`: it adds one that is
-    not needed.
+    `absent`: a relation of an article has no link; `stubs`: an article has none at all; `counts`: weights of
+    1, 2, 3 links where there are some; `see_also`: most links without a fact; `phrases`: weights of a
+    relation's phrasings; `namesakes`: an entity shares its name; `aliases`: an entity has one, and a mention
+    uses it; `omitted`: a question leaves out a qualifier that a later hop makes up for; `spare`: it adds one
+    that is not needed.
     """
 
     absent: float = 0.12
@@ -113,8 +113,8 @@ LEVELS: Final[Mapping[str, Level]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """One thing and its article's title. `kind` numbers KINDS, `trait` that kind's traits; `name` may be shared
-    by others, `title` and `alias` are its own."""
+    """One thing and its article's title. `kind` numbers KINDS, `trait` that kind's traits; `name` may be
+    shared by others, `title` and `alias` are its own."""
 
     number: int
     kind: int
@@ -131,8 +131,8 @@ class Entity:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A link of an article: relation and phrasing by number (relation None: states no fact), the target entity,
-    and whether the article mentions it by its alias, without naming the title."""
+    """A link of an article: relation and phrasing by number (relation None: states no fact), the target
+    entity, and whether the article mentions it by its alias, without naming the title."""
 
     relation: int | None
     phrase: int
@@ -142,8 +142,8 @@ class Link:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class World:
-    """Entities by number; `links[e]` are those of e's article; `incoming[e]` are (source, place in the source's
-    links) of the facts about e; `namesakes` maps a name to those who bear it."""
+    """Entities by number; `links[e]` are those of e's article; `incoming[e]` are (source, place in the
+    source's links) of the facts about e; `namesakes` maps a name to those who bear it."""
 
     name: str
     level: Level
@@ -163,7 +163,7 @@ def world_names(split: Split, level: str = "standard") -> tuple[str, ...]:
 @lru_cache(maxsize=96)
 def world(name: str) -> World:
     """The world of that name. The same object for everybody: a memo of a pure function of the name."""
-    level_name, _, rest = name.partition("-")
+    level_name = name.partition("-")[0]
     if level_name not in LEVELS:
         raise unknown("wikihop level", level_name, list(LEVELS))
     known = [n for split in Split for n in world_names(split, level_name)]
