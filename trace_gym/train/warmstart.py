@@ -84,7 +84,7 @@ def warm_start(
     if model.dtype != torch.float64:
         torch.nn.Module.to(model, torch.float32)
     kernel = LogprobKernel(model, bfloat16=dtype == "bfloat16")
-    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, betas=(0.9, 0.95), weight_decay=weight_decay)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, betas=(0.9, 0.98), weight_decay=weight_decay)
     begun, tokens = clock(), 0
     trail: list[CloningStep] = []
     for batch in _endless(forests, np.random.default_rng(seed), batch_tokens):
