@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -25,7 +26,7 @@ from trace_gym.parts import make_predictor, make_scheduler
 from trace_gym.policies import OpenPolicy, Voice, find_model, open_policy
 from trace_gym.rollout.player import CollectorConfig
 from trace_gym.rollout.stream import Source, TaskStream
-from trace_gym.store import Store
+from trace_gym.store import RunStatus, Store
 from trace_gym.train.config import TrainConfig
 from trace_gym.train.trainer import Trainer
 from trace_gym.train.warmstart import CloningStep
@@ -46,18 +47,30 @@ class Narrator(Reporter, Protocol):
 def train(
     config: RunConfig, folder: Path, *, resume: bool = False, narrator: Narrator, cache: Path | None = None
 ) -> Outcome:
-    """Run `config` in `folder`, which must be new; with `resume`, go on with the run it holds.
+    """Run `config` in `folder`, which must be new; with `resume`, go on with the run it holds. A wrong
+    configuration is found before anything is written.
 
     Raises RunFolderError, UnknownName, BadConfig, MissingExtra, and what stopped the run.
     """
-    suites = _suites(config)
+    check(config)
     recorded = config.model_dump(mode="json", exclude_none=True)
-    with ExitStack() as stack:
-        store = stack.enter_context(
-            Store.open(folder) if resume else Store.create(folder, kind="train", config=recorded)
-        )
+    opened = Store.open(folder) if resume else Store.create(folder, kind="train", config=recorded)
+    with opened as store:
+        _demand_training(store)
         if store.config != recorded:
             raise RunFolderError(f"{folder} was started with another configuration; it cannot be continued")
+        return train_in(store, config, narrator=narrator, cache=cache)
+
+
+def train_in(
+    store: Store, config: RunConfig, *, narrator: Narrator, cache: Path | None = None
+) -> Outcome:
+    """Run `config` in an open run folder, from where the folder stands; its status tells how that ended.
+    Raises as `train` does."""
+    store.set_status(RunStatus.RUNNING)
+    with ExitStack() as stack:
+        stack.push(partial(_note_end, store))
+        suites = _suites(config)
         model = _model(config, suites, store, narrator, cache)
         voice = Voice(
             config.agent.renderer, config.agent.max_tokens, config.agent.temperature, config.agent.top_p
@@ -86,10 +99,7 @@ def train(
 def recorded(folder: Path) -> RunConfig:
     """The configuration that the run in `folder` was started with. Raises RunFolderError."""
     with Store.open(folder, read_only=True) as store:
-        if store.kind != "train":
-            raise RunFolderError(
-                f"{folder} holds a run of kind {store.kind!r}; only training is resumed here"
-            )
+        _demand_training(store)
         return parse(store.config)
 
 
@@ -108,6 +118,20 @@ def check(config: RunConfig) -> Mapping[str, str]:
         "training tasks": ", ".join(f"{s.spec} {len(s.tasks(Split.TRAIN))}" for s in suites),
         "held-out tasks": ", ".join(f"{s.spec} {len(s.tasks(Split.TEST))}" for s in held_out),
     }
+
+
+def _demand_training(store: Store) -> None:
+    if store.kind != "train":
+        raise RunFolderError(
+            f"{store.folder} holds a run of kind {store.kind!r}; only training is resumed here"
+        )
+
+
+def _note_end(store: Store, error: type[BaseException] | None, *_: object) -> None:
+    """Say how a run ended that did not finish."""
+    if error is not None:
+        stopped = issubclass(error, KeyboardInterrupt | asyncio.CancelledError)
+        store.set_status(RunStatus.INTERRUPTED if stopped else RunStatus.FAILED)
 
 
 def _suites(config: RunConfig) -> list[Suite]:

@@ -126,6 +126,8 @@ class TrainingRun:
         """Train until the steps or the budget are used up. Raises what stopped it otherwise."""
         parts, config = self._parts, self._config
         step = await self._take_up()
+        for past in filter(self._evaluates, range(step)):
+            await self._evaluate(past)
         makers = {name: suite.make for name, suite in parts.suites.items()}
         async with Collector(
             makers,
@@ -138,7 +140,7 @@ class TrainingRun:
             config=parts.collecting,
         ) as collector:
             while step < config.steps and self._budget.open:
-                if step == 0 or (config.eval_every and step % config.eval_every == 0):
+                if self._evaluates(step):
                     await self._evaluate(step)
                 await self._step(collector, step)
                 step += 1
@@ -211,26 +213,39 @@ class TrainingRun:
         return checkpoint
 
     def _tidy(self) -> None:
-        """Remove all but the newest checkpoints."""
-        for _, checkpoint in self._store.checkpoints()[: -self._config.keep]:
-            shutil.rmtree(checkpoint.path, ignore_errors=True)
-            checkpoint.path.with_suffix(".loop.pt").unlink(missing_ok=True)
+        """Remove all but the newest checkpoints, also those that another of the same version replaced."""
+        kept = {checkpoint.path.name for _, checkpoint in self._store.checkpoints()[-self._config.keep :]}
+        for state in sorted((self._store.folder / "checkpoints").glob("step-*.loop.pt")):
+            folder = state.with_name(state.name.removesuffix(".loop.pt"))
+            if folder.name not in kept:
+                shutil.rmtree(folder, ignore_errors=True)
+                state.unlink(missing_ok=True)
+
+    def _evaluates(self, step: int) -> bool:
+        """Are held-out tasks played before this step?"""
+        every = self._config.eval_every
+        return step == 0 or (every > 0 and step % every == 0)
 
     async def _evaluate(self, step: int) -> None:
         """Play held-out tasks, in a run folder of their own inside this one; taken up where it was cut."""
         parts = self._parts
         if not parts.eval_suites:
             return
-        for suite in parts.eval_suites:
-            keys = [task.key for task in chosen(suite, parts.eval_config)]
-            self._store.record_access(suite.name, keys, purpose=f"evaluation after {step} steps")
         folder = self._store.folder / "eval" / f"step-{step:05d}"
         config = {"step": step, "suites": [suite.spec for suite in parts.eval_suites]}
         with Store.create(folder, kind="eval", config=config, exist_ok=True) as journal:
+            if journal.status is not RunStatus.FINISHED:
+                self._record_access(step)
             report = await evaluate(parts.eval_suites, parts.agent, config=parts.eval_config, journal=journal)
             journal.set_status(RunStatus.FINISHED)
         self._reports[step] = report
         self._reporter.evaluated(step, report)
+
+    def _record_access(self, step: int) -> None:
+        """Note which held-out tasks are about to be played."""
+        for suite in self._parts.eval_suites:
+            keys = [task.key for task in chosen(suite, self._parts.eval_config)]
+            self._store.record_access(suite.name, keys, purpose=f"evaluation after {step} steps")
 
 
 def described(forest: Forest) -> dict[str, float]:

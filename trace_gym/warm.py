@@ -32,7 +32,7 @@ from trace_gym.rollout.stream import Source, TaskStream
 from trace_gym.schedule.uniform import Uniform
 from trace_gym.train.warmstart import CloningStep, warm_start
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the same settings would now make another model, so that old caches are not used."""
 
 
@@ -45,10 +45,10 @@ class WarmConfig:
     layers: int = 3
     heads: int = 4
     renderer: str = "compact"
-    demos: int = 8000
-    noise: float = 0.2
-    steps: int = 300
-    batch_tokens: int = 4096
+    demos: int = 5000
+    noise: float = 0.1
+    steps: int = 200
+    batch_tokens: int = 3072
     lr: float = 1e-3
     seed: int = 0
 
@@ -63,7 +63,8 @@ def warm_tiny(
 ) -> Path:
     """The folder of the warm model for these suites and settings; made now if the cache has none.
 
-    `progress` is called as training goes. Raises BadConfig where a suite has no oracle.
+    `progress` is called as training goes. Raises BadConfig where no suite has an oracle and for a
+    shape that no model can have.
     """
     folder = cache_folder(cache) / "tiny" / _key(suites, config)
     if folder.is_dir():
@@ -71,14 +72,17 @@ def warm_tiny(
     vocabulary = [word for suite in suites for word in suite.env_class.vocabulary]
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder.parent, prefix=".warming-") as scratch:
-        fresh = make_tiny(
-            Path(scratch) / "fresh",
-            vocabulary=list(dict.fromkeys(vocabulary)),
-            seed=config.seed,
-            hidden=config.hidden,
-            layers=config.layers,
-            heads=config.heads,
-        )
+        try:
+            fresh = make_tiny(
+                Path(scratch) / "fresh",
+                vocabulary=list(dict.fromkeys(vocabulary)),
+                seed=config.seed,
+                hidden=config.hidden,
+                layers=config.layers,
+                heads=config.heads,
+            )
+        except ValueError as error:
+            raise BadConfig(f"section 'warmstart': {error}") from error
         loaded = load_model(fresh)
         note(f"warm start: {config.demos} demonstrations of {', '.join(suite.spec for suite in suites)}")
         forest = demonstrate(suites, config, fresh)

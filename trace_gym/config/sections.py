@@ -166,10 +166,10 @@ class WarmstartSection(Section):
     hidden: AtLeastOne = 128
     layers: AtLeastOne = 3
     heads: AtLeastOne = 4
-    demos: AtLeastOne = 8000
-    noise: Fraction = 0.2
-    steps: AtLeastOne = 300
-    batch_tokens: AtLeastOne = 4096
+    demos: AtLeastOne = 5000
+    noise: Fraction = 0.1
+    steps: AtLeastOne = 200
+    batch_tokens: AtLeastOne = 3072
     lr: Positive = 1e-3
     seed: Annotated[int, Field(ge=0)] = 0
 

@@ -24,6 +24,9 @@ MATCH = 2.0
 """Weight of a symbol in queries and keys of heads that look for equal symbols."""
 SLOW = 0.02
 """Radians a token: slower frequencies are still aligned after fifty tokens; symbols are compared there."""
+NEAR, RECENCY = 0.03, 1.0
+"""Where a symbol occurred more than once, head 0 prefers the latest: weight of the constant at the frequency
+nearest to NEAR radians a token, which is aligned over some thirty tokens."""
 BACK = (1, 2)
 """Heads 0 and 1 of layer 0 copy the symbol one and two tokens back."""
 
@@ -34,7 +37,7 @@ def write_induction(model: LlamaForCausalLM) -> None:
 
     The residual stream (D,) is divided: feature 0 is constant, T - 1 features hold the symbol, and r each the
     symbols one and two tokens back. Layer 0, heads 0 and 1, fill the latter two. In every later layer head 0
-    attends to what follows earlier occurrences of the current symbol, head 1 to what follows those of the
+    attends to what follows earlier occurrences of the current symbol, the latest first, head 1 to what follows those of the
     symbol before it; both pass on the symbol found. Everything else stays random. Raises ValueError for a
     model without two heads a layer or with too few features.
     """
@@ -45,6 +48,7 @@ def write_induction(model: LlamaForCausalLM) -> None:
     turn = ROPE_THETA ** (-torch.arange(half) / half)
     slow = [f for f in range(half) if turn[f] <= SLOW]
     slots = [*slow, *(f + half for f in slow)]
+    near = int((turn - NEAR).abs().argmin())
     rank, symbols = len(slots), width - 2 * len(slots)
     if heads < 2 or config.num_key_value_heads != heads or symbols <= max(rank, size) or not rank:
         raise ValueError(f"no room for induction heads in {heads} heads of {size} features of {width}")
@@ -65,6 +69,7 @@ def write_induction(model: LlamaForCausalLM) -> None:
             query, key, value, output = _cleared(layer.self_attn, head, size)
             if head == 0:
                 query[slots, 1:symbols] = MATCH * reading
+                query[near, 0] = key[near, 0] = RECENCY
             else:
                 query[slots, symbols : symbols + rank] = MATCH * torch.eye(rank)
             key[slots, symbols : symbols + rank] = MATCH * torch.eye(rank)

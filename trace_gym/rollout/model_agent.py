@@ -135,6 +135,5 @@ def next_context(renderer: Renderer, view: View) -> IntArray:
     tools that are new or have changed since."""
     if len(view.turns) == 1:
         return renderer.open(view.turns[0].observation, view.tools, suite=view.suite)
-    known = view.tools_before[-1]
-    added = () if view.tools == known else tuple(spec for spec in view.tools if spec not in known)
-    return renderer.follow(view.turns[-1], added)
+    known = {spec.name for spec in view.tools_before[-1]}
+    return renderer.follow(view.turns[-1], [spec for spec in view.tools if spec.name not in known])
