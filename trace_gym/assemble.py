@@ -62,9 +62,7 @@ def train(
         return train_in(store, config, narrator=narrator, cache=cache)
 
 
-def train_in(
-    store: Store, config: RunConfig, *, narrator: Narrator, cache: Path | None = None
-) -> Outcome:
+def train_in(store: Store, config: RunConfig, *, narrator: Narrator, cache: Path | None = None) -> Outcome:
     """Run `config` in an open run folder, from where the folder stands; its status tells how that ended.
     Raises as `train` does."""
     store.set_status(RunStatus.RUNNING)

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypedDict
 
 import torch
-from trace_gym.rollout.model_agent import ModelAgent
 
 from trace_gym.core.budget import Budget, Cost
 from trace_gym.core.episode import StopReason
@@ -29,6 +28,7 @@ from trace_gym.environment.registry import Suite
 from trace_gym.evaluate import EvalConfig, Report, chosen, evaluate
 from trace_gym.policies import note_renderer
 from trace_gym.rollout.collector import Collector
+from trace_gym.rollout.model_agent import ModelAgent
 from trace_gym.rollout.player import CollectorConfig
 from trace_gym.rollout.stream import TaskStream
 from trace_gym.schedule.quality import PredictionQuality, bare_samples

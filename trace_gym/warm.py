@@ -23,6 +23,7 @@ from trace_gym.core.task import Split
 from trace_gym.core.tree import Forest
 from trace_gym.environment.registry import Suite
 from trace_gym.model.load import load_model
+from trace_gym.model.quiet import quiet
 from trace_gym.model.tiny import make_tiny
 from trace_gym.parts import make_renderer
 from trace_gym.rollout.collector import Collector
@@ -97,7 +98,8 @@ def warm_tiny(
             on_progress=progress,
         )
         note(f"warm start: {found['loss']:.3f} nats a token after {found['seconds']:.0f} s")
-        loaded.model.save_pretrained(fresh)
+        with quiet():
+            loaded.model.save_pretrained(fresh)
         if not folder.exists():
             shutil.move(fresh, folder)
     return folder

@@ -25,7 +25,7 @@ from trace_gym.store import RunStatus, Store
 @click.command(
     "eval",
     epilog="Examples: trace-gym eval bfcl --agent oracle --json | "
-    "trace-gym eval wikihop_compact --policy tiny -k 4 --tasks 200 | trace-gym eval bfcl:base --policy smollm2",
+    "trace-gym eval wikihop_compact --policy tiny -k 4 --tasks 200",
 )
 @click.argument("suites", nargs=-1, required=True)
 @click.option("--agent", "agent_name", help="An agent that needs no policy: oracle, random, noop, human, ...")

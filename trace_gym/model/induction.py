@@ -1,10 +1,10 @@
 """Initial weights of a small Llama that can look things up: "what followed this symbol before?"
 
 A transformer of this size otherwise needs some 3 million tokens before it finds that circuit (measured: a
-lookup among six stays at .41 for 55 CPU seconds), and nothing else can be learned without it; with the circuit
-written in, the same lookup is at .99 after 5 seconds. The idea is mimetic initialisation (Trockman and
-Kolter, arXiv 2305.09828), the circuit that of induction heads (Olsson et al., arXiv 2209.11895). All weights go
-on being trained. Leaves out everything that a task would have to teach.
+lookup among six stays at .41 for 55 CPU seconds), and nothing else can be learned without it; with the
+circuit written in, the same lookup is at .99 after 5 seconds. The idea is mimetic initialisation (Trockman
+and Kolter, arXiv 2305.09828), the circuit that of induction heads (Olsson et al., arXiv 2209.11895). All
+weights go on being trained. Leaves out everything that a task would have to teach.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def write_induction(model: LlamaForCausalLM) -> None:
 
     The residual stream (D,) is divided: feature 0 is constant, T - 1 features hold the symbol, and r each the
     symbols one and two tokens back. Layer 0, heads 0 and 1, fill the latter two. In every later layer head 0
-    attends to what follows earlier occurrences of the current symbol, the latest first, head 1 to what follows those of the
-    symbol before it; both pass on the symbol found. Everything else stays random. Raises ValueError for a
-    model without two heads a layer or with too few features.
+    attends to what follows earlier occurrences of the current symbol, the latest first, head 1 to what
+    follows those of the symbol before it; both pass on the symbol found. Everything else stays random. Raises
+    ValueError for a model without two heads a layer or with too few features.
     """
     config = model.config
     heads, width = config.num_attention_heads, config.hidden_size

@@ -1,0 +1,46 @@
+"""The written circuit, before any training: a lookup is answered from the context."""
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from trace_gym.model.induction import ROPE_THETA, write_induction
+
+
+def model(hidden=128, heads=4, kv_heads=4, layers=2):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        config = LlamaConfig(
+            vocab_size=80,
+            hidden_size=hidden,
+            intermediate_size=2 * hidden,
+            num_hidden_layers=layers,
+            num_attention_heads=heads,
+            num_key_value_heads=kv_heads,
+            tie_word_embeddings=True,
+            rope_parameters={"rope_type": "default", "rope_theta": ROPE_THETA},
+        )
+        made = LlamaForCausalLM(config)
+        write_induction(made)
+    return made
+
+
+@torch.no_grad()
+def test_an_untrained_model_looks_symbols_up():
+    made, right = model(), 0
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(50):
+        keys = torch.randperm(40, generator=generator)[:5]
+        values = 40 + torch.randperm(40, generator=generator)[:5]
+        asked = int(torch.randint(4, (1,), generator=generator))
+        sequence = torch.stack([keys, values], dim=1).reshape(-1)
+        logits = made(torch.cat([sequence, keys[asked : asked + 1]])[None]).logits[0, -1]
+        right += int(logits[values].argmax()) == asked
+    assert right >= 20, "chance is 10 of 50"
+
+
+def test_models_without_room_are_refused():
+    with pytest.raises(ValueError, match="no room for induction heads"):
+        model(heads=1, kv_heads=1)
+    with pytest.raises(ValueError, match="no room for induction heads"):
+        model(kv_heads=2)
