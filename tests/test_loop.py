@@ -1,76 +1,22 @@
 """Whole training runs with a tiny model: what they leave behind, and that dying anywhere changes nothing."""
 
-import os
-import random
 import shutil
-import signal
-import subprocess
-import sys
-from collections import Counter
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
+from tests.loop_files.runs import SMALL, SUITE, Listening, assert_same, assert_sound, weights
 from trace_gym.assemble import recorded, train, train_in
-from trace_gym.config import dump, load
-from trace_gym.core.budget import FREE
+from trace_gym.config import load
 from trace_gym.core.errors import BadConfig, RunFolderError, UnknownName
-from trace_gym.core.scheduler import Cancel, EpisodeDone, Grant, GrantFailed, TurnDone
 from trace_gym.core.task import Split
 from trace_gym.environment.registry import suite
-from trace_gym.store import FILE, RunStatus, Store
+from trace_gym.model.load import load_model
+from trace_gym.store import RunStatus, Store
 from trace_gym.store.database import Database
-
-SUITE = f"{Path(__file__).with_name('loop_files') / 'easy.py'}:Easy"
-SMALL = (
-    f"suites={SUITE}",
-    "scheduler.name=trace",
-    "scheduler.options={}",
-    "predictor.name=value_head",
-    "budget.step_trajectories=12",
-    "run.pool=6",
-    "eval.tasks=3",
-    "train.lr=1e-3",
-    "train.eps=1e-3",
-    "warmstart.hidden=32",
-    "warmstart.layers=1",
-    "warmstart.demos=60",
-    "warmstart.steps=60",
-    "warmstart.batch_tokens=512",
-    "warmstart.lr=1e-2",
-)
-
-
-class Listening:
-    """A narrator that remembers what it was told; a turn or an end is named by step, task and number."""
-
-    def __init__(self):
-        self.step, self.metrics, self.reports, self.notes, self.heard = -1, {}, {}, [], []
-
-    def event(self, tree, event):
-        if isinstance(event, TurnDone):
-            self.heard.append(("turn", self.step, tree.task.key, event.node))
-        else:
-            self.heard.append(("end", self.step, tree.task.key, event.rollout))
-
-    def step_begins(self, step, budget):
-        self.step = step
-
-    def step_done(self, step, metrics):
-        self.metrics[step] = metrics
-
-    def evaluated(self, step, report):
-        self.reports[step] = report
-
-    def note(self, text):
-        self.notes.append(text)
-
-    def warming(self, step):
-        self.notes.append(f"warming {step}")
 
 
 class Died(BaseException):
@@ -118,63 +64,6 @@ def whole(tmp_path_factory, config, cache):
         told.outcome = train_in(store, config, narrator=told, cache=cache)
     told.written = database.written
     return folder, told
-
-
-def weights(store):
-    return load_file(store.checkpoints()[-1][1].path / "model.safetensors")
-
-
-def shape(forest):
-    """A forest but for wall time, what was cached, and the order in which siblings came in."""
-
-    def below(tree, children, node):
-        turn = tree.turns[node]
-        ends = sorted(str(record.stop) for record in tree.rollouts if record.tip == node)
-        mine = (turn.text, turn.observation, turn.action_ids.tolist(), turn.policy_version, ends)
-        return (mine, sorted((below(tree, children, child) for child in children[node]), key=repr))
-
-    return [(tree.task.key, below(tree, tree.children(), 0)) for tree in forest.trees]
-
-
-def assert_sound(store):
-    """What holds for every finished run, however often it was cut."""
-    assert store.status is RunStatus.FINISHED
-    total = FREE
-    for record in store.steps():
-        assert record.closed_at is not None
-        known, forest = store.recover(record.step), store.forest(record.step)
-        answers = [item for _, answer in known.events for item in answer]
-        assert not any(isinstance(item, Cancel) for item in answers)
-        grants = {g.number: g.count for g in (*known.grants, *answers) if isinstance(g, Grant)}
-        trees = {tree.index: tree for tree in forest.trees}
-        settled = Counter(
-            trees[event.tree].rollouts[event.rollout].grant if isinstance(event, EpisodeDone) else event.grant
-            for event, _ in known.events
-            if isinstance(event, EpisodeDone | GrantFailed)
-        )
-        assert settled == grants, "every granted rollout is settled, once"
-        assert all(record.stop is not None for tree in forest.trees for record in tree.rollouts)
-        turns = [turn for tree in forest.trees for turn in tree.turns]
-        assert store.ledger()[record.step].decoded == sum(len(turn.action_ids) for turn in turns)
-        assert store.ledger()[record.step].trajectories == sum(grants.values())
-        total += sum((turn.cost for turn in turns), FREE)
-    spent = store.cost()
-    for unit in ("fresh", "cached", "decoded", "steps"):
-        assert getattr(spent, unit) == getattr(total, unit)
-    assert spent.seconds == pytest.approx(total.seconds)
-
-
-def assert_same(store, undisturbed):
-    """Two finished runs of one configuration played the same and learnt the same. Siblings that came in
-    another order are summed in another order; with a large train.eps Adam does not blow that up."""
-    assert_sound(store)
-    assert [r.step for r in store.steps()] == [r.step for r in undisturbed.steps()]
-    for record in store.steps():
-        pools = [each.recover(record.step).tasks for each in (store, undisturbed)]
-        assert pools[0] == pools[1], "no task is skipped or repeated"
-        assert shape(store.forest(record.step)) == shape(undisturbed.forest(record.step))
-    for name, weight in weights(undisturbed).items():
-        torch.testing.assert_close(weights(store)[name], weight, atol=1e-5, rtol=0.0, msg=name)
 
 
 def test_a_run_leaves_metrics_checkpoints_evaluations_and_a_true_ledger(whole, config):
@@ -273,19 +162,23 @@ def test_dying_at_any_write_changes_nothing(tmp_path, whole, config, cache):
         cut_and_resumed(tmp_path / f"{at}", whole, config, cache, at=at, after=bool(at % 2))
 
 
-def test_a_failed_run_says_so_and_can_be_resumed(tmp_path, config, cache):
+def test_a_failed_run_says_so_and_resumed_it_still_writes_whole_checkpoints(tmp_path, cache):
     class Failing(Listening):
         def step_done(self, step, metrics):
             raise KeyError("a reporter's bug")
 
+    config = load("guess", (*SMALL, "run.steps=4", "run.keep=1"))
     with pytest.raises(KeyError):
         train(config, tmp_path / "run", narrator=Failing(), cache=cache)
     with Store.open(tmp_path / "run", read_only=True) as store:
         assert store.status is RunStatus.FAILED
     outcome = train(config, tmp_path / "run", resume=True, narrator=Listening(), cache=cache)
-    assert set(outcome.reports) == {0, 2}
+    assert set(outcome.reports) == {0, 4}
     with Store.open(tmp_path / "run", read_only=True) as store:
         assert_sound(store)
+        _, checkpoint = store.checkpoints()[-1]
+    assert [path for path in checkpoint.path.parent.iterdir() if path.is_dir()] == [checkpoint.path]
+    assert load_model(checkpoint.path).tokenizer.encode("guess 3")
 
 
 def test_only_the_run_that_was_started_is_resumed(tmp_path, whole, config, cache):
@@ -322,32 +215,3 @@ def test_a_tiny_model_of_an_impossible_shape_is_refused(tmp_path):
     config = load("guess", (*SMALL, "warmstart.heads=1"))
     with pytest.raises(BadConfig, match="section 'warmstart'"):
         train(config, tmp_path / "run", narrator=Listening(), cache=tmp_path / "cache")
-
-
-@pytest.mark.slow
-def test_a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been(tmp_path, cache):
-    config = load("guess", (*SMALL, "run.steps=8"))
-    train(config, tmp_path / "whole", narrator=Listening(), cache=cache)
-    (tmp_path / "run.toml").write_text(dump(config))
-    folder, rng, kills, code = tmp_path / "run", random.Random(0), 0, None
-    while code is None:
-        started = (folder / FILE).exists()
-        how = ("--resume",) if started else (str(tmp_path / "run.toml"),)
-        with subprocess.Popen(
-            [sys.executable, "-m", "trace_gym.cli", "train", *how, "--out", str(folder)],
-            env={**os.environ, "TRACE_GYM_CACHE": str(cache), "OMP_NUM_THREADS": "1"},
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        ) as process:
-            heading = process.stderr.readline()
-            assert b"run folder" in heading, heading + process.stderr.read()
-            try:
-                _, said = process.communicate(timeout=rng.uniform(0.0, 1.2) if kills < 20 else 60.0)
-                code = process.returncode
-                assert code == 0, said
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                kills += 1
-    assert kills > 3
-    with Store.open(folder, read_only=True) as store, Store.open(tmp_path / "whole", read_only=True) as other:
-        assert_same(store, other)

