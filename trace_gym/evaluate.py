@@ -11,9 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from trace_gym.environment.registry import Suite
-from trace_gym.schedule.uniform import Uniform
-
 from trace_gym.core.agent import Agent
 from trace_gym.core.budget import Budget
 from trace_gym.core.check import Status
@@ -22,8 +19,10 @@ from trace_gym.core.errors import BadConfig
 from trace_gym.core.journal import Journal
 from trace_gym.core.task import Split, Task
 from trace_gym.core.tree import Forest
+from trace_gym.environment.registry import Suite
 from trace_gym.rollout.collector import Collector
 from trace_gym.rollout.player import CollectorConfig, Listener
+from trace_gym.schedule.uniform import Uniform
 from trace_gym.statistics import Interval, pass_at, success_interval
 
 
@@ -43,6 +42,9 @@ class EvalConfig:
             raise BadConfig(f"attempts per task (k) must be at least 1, got {self.attempts}")
         if self.tasks is not None and self.tasks < 1:
             raise BadConfig(f"tasks per suite must be at least 1, got {self.tasks}")
+        if self.workers < 1 or self.turn_tokens < 1:
+            given = f"{self.workers} workers and {self.turn_tokens} tokens"
+            raise BadConfig(f"an evaluation needs at least one worker and one token a turn, got {given}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +102,9 @@ async def evaluate(
     listener: Listener | None = None,
 ) -> Report:
     """Play `attempts` episodes of every chosen task of `suites` and report. With a journal that holds part
-    of the evaluation, only the rest is played."""
+    of the evaluation, only the rest is played. Raises BadConfig, and whatever agent and journal raise."""
     config = config or EvalConfig()
-    tasks = [task for suite in suites for task in chosen(suite, config)]
-    if not tasks:
-        names = ", ".join(suite.spec for suite in suites)
-        raise BadConfig(f"no tasks in the {config.split} split of {names}")
+    tasks = _all_tasks(suites, config)
     collecting = CollectorConfig(
         seed=config.seed, workers=config.workers, turn_tokens=config.turn_tokens, training=False
     )
@@ -117,12 +116,14 @@ async def evaluate(
         forest = await collector.collect(0, tasks, budget or Budget())
     report = summarise(forest, attempts=config.attempts)
     if journal:
-        journal.close_step(0, {"success": report.success.mean or 0.0, "episodes": float(report.episodes)})
+        measured = {} if report.success.mean is None else {"success": report.success.mean}
+        journal.close_step(0, {"episodes": float(report.episodes), **measured})
     return report
 
 
 def chosen(suite: Suite, config: EvalConfig) -> list[Task]:
-    """The tasks of a suite that an evaluation plays: all, or a sample that depends on ids and seed alone."""
+    """The tasks of a suite that an evaluation plays: all, or a sample, in their order. Which places of
+    the list the sample takes depends on the suite's name, the list's length and the seed alone."""
     tasks = suite.tasks(config.split)
     if config.tasks is None or config.tasks >= len(tasks):
         return list(tasks)
@@ -131,6 +132,21 @@ def chosen(suite: Suite, config: EvalConfig) -> list[Task]:
         return hashlib.blake2b(f"{config.seed}/{suite.name}/{index}".encode(), digest_size=8).digest()
 
     return [tasks[index] for index in sorted(sorted(range(len(tasks)), key=rank)[: config.tasks])]
+
+
+def _all_tasks(suites: Sequence[Suite], config: EvalConfig) -> list[Task]:
+    """The chosen tasks of all suites; each has one environment to be played in, and is there once."""
+    names = ", ".join(suite.spec for suite in suites)
+    options = {suite.name: suite.options for suite in suites}
+    if any(options[suite.name] != suite.options for suite in suites):
+        raise BadConfig(f"one evaluation gives a suite the same options throughout, got {names}")
+    tasks = [task for suite in suites for task in chosen(suite, config)]
+    if not tasks:
+        raise BadConfig(f"no tasks in the {config.split} split of {names}")
+    key, times = Counter(task.key for task in tasks).most_common(1)[0]
+    if times > 1:
+        raise BadConfig(f"{names} overlap: {key} is in {times} of them; for more attempts at a task say -k")
+    return tasks
 
 
 def summarise(forest: Forest, *, attempts: int) -> Report:
@@ -153,7 +169,7 @@ def summarise(forest: Forest, *, attempts: int) -> Report:
         pass_at={
             k: value
             for k in range(1, attempts + 1)
-            if (value := pass_at(k, [*outcomes.values()])) is not None
+            if (value := pass_at(k, list(outcomes.values()))) is not None
         },
         episodes=len(episodes),
         invalid=sum(episode.stop is StopReason.INVALID for episode in episodes),
@@ -177,11 +193,6 @@ def _outcomes(episodes: Iterable[Episode]) -> dict[str, list[bool]]:
     for episode in episodes:
         outcomes[episode.task.key].append(bool(episode.success))
     return outcomes
-
-
-def _pass_at(attempts: int, outcomes: Sequence[Sequence[bool]]) -> dict[int, float]:
-    values = {k: pass_at(k, outcomes) for k in range(1, attempts + 1)}
-    return {k: value for k, value in values.items() if value is not None}
 
 
 def _checks(episodes: Iterable[Episode]) -> dict[str, CheckRate]:

@@ -10,12 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trace_gym.rollout.model_agent import ModelAgent
-
 from trace_gym.core.errors import RunFolderError
 from trace_gym.environment.registry import Suite
 from trace_gym.model.load import LoadedModel, Precision, load_model
 from trace_gym.parts import make_renderer, native_renderer
+from trace_gym.rollout.model_agent import ModelAgent
 from trace_gym.rollout.policy_torch import TorchPolicy
 from trace_gym.store import FILE, Store
 from trace_gym.train.warmstart import CloningStep

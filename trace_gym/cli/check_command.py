@@ -21,8 +21,20 @@ from trace_gym.environment.trial import Plan
 )
 @click.argument("suites", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="Certify every installed suite.")
-@click.option("--forks", default=Plan().forks, show_default=True, help="Random fork points per suite.")
-@click.option("--fuzz", default=Plan().fuzz, show_default=True, help="Fuzzed actions per suite.")
+@click.option(
+    "--forks",
+    type=click.IntRange(min=1),
+    default=Plan().forks,
+    show_default=True,
+    help="Random fork points per suite.",
+)
+@click.option(
+    "--fuzz",
+    type=click.IntRange(min=1),
+    default=Plan().fuzz,
+    show_default=True,
+    help="Fuzzed actions per suite.",
+)
 @click.option("--seed", default=Plan().seed, show_default=True, help="Decides tasks, forks and fuzz.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def command(

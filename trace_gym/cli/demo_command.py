@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from trace_gym.cli.display import Display, interval_text
+from trace_gym.cli.options import see_that_free
 from trace_gym.config import RunConfig, load
 from trace_gym.core.errors import RunFolderError
 from trace_gym.environment.registry import suite
@@ -46,8 +47,7 @@ def command(out: Path | None, overrides: tuple[str, ...], as_json: bool) -> None
     started = time.perf_counter()
     config = load(PRESET, overrides)
     folder = out or Path(f"runs/demo-{time.strftime('%Y%m%d-%H%M%S')}")
-    if folder.exists() and any(folder.iterdir()):
-        raise RunFolderError(f"run folder {folder} exists and is not empty; choose another with --out")
+    see_that_free(folder)
     with Display(total=config.run.steps, quiet=as_json) as display:
         suites = [suite(section.spec) for section in config.suites]
         warm_tiny(suites, warm_config(config), note=display.note, progress=display.warming)

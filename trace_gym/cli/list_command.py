@@ -8,6 +8,7 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from trace_gym.core.errors import TraceGymError
 from trace_gym.core.task import Split
@@ -25,12 +26,14 @@ def command(as_json: bool) -> None:
     table = Table("suite", "what", "train", "test", "subsets", "fork", "random", "tools")
     for name, row in rows.items():
         if "error" in row:
-            table.add_row(name, f"[red]{row['error']}[/red]", *[""] * 6)
+            table.add_row(name, Text(row["error"], style="red"), *[""] * 6)
             continue
         counts = [f"{row[split]['tasks']} ({row[split]['families']} fam.)" for split in ("train", "test")]
         subsets, tools = ", ".join(row["subsets"]), ", ".join(row["tools"][:6])
         more = f" +{len(row['tools']) - 6}" if len(row["tools"]) > 6 else ""
-        table.add_row(name, row["what"], *counts, subsets, row["fork"], f"{row['chance']:g}", tools + more)
+        table.add_row(
+            name, Text(row["what"]), *counts, subsets, row["fork"], f"{row['chance']:g}", tools + more
+        )
     Console().print(table)
 
 
@@ -42,7 +45,7 @@ def _described(name: str) -> dict[str, Any]:
     except TraceGymError as error:
         return {"error": str(error)}
     return {
-        "what": (found.env_class.__doc__ or "").strip().splitlines()[0],
+        "what": (found.env_class.__doc__ or "").strip().partition("\n")[0],
         **{
             str(split): {"tasks": len(tasks), "families": len({task.family for task in tasks})}
             for split, tasks in splits.items()
