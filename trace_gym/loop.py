@@ -121,7 +121,6 @@ class TrainingRun:
         self._reporter = reporter
         self._quality = PredictionQuality()
         self._reports: dict[int, Report] = {}
-        self._taken_up: str | None = None
 
     async def go(self) -> Outcome:
         """Train until the steps or the budget are used up. Raises what stopped it otherwise."""
@@ -146,8 +145,6 @@ class TrainingRun:
                 await self._step(collector, step)
                 step += 1
         await self._evaluate(step)
-        self._taken_up = None
-        self._tidy()
         self._store.set_status(RunStatus.FINISHED)
         reason = "all steps done" if step >= config.steps else "the budget is spent"
         return Outcome(reason, step, self._store.cost(), self._reports)
@@ -191,13 +188,12 @@ class TrainingRun:
         if not saved:
             return 0
         step, checkpoint = saved[-1]
-        state = torch.load(checkpoint.path.with_suffix(".loop.pt"), weights_only=False)
+        state = torch.load(checkpoint.path.with_suffix(".loop.pt"), weights_only=True)
         self._parts.scheduler.load_state_dict(state["scheduler"])
         self._quality.load_state_dict(state["quality"])
         if self._parts.predictor is not None:
             self._parts.predictor.load_state_dict(state["predictor"])
         await self._parts.policy.load(checkpoint)
-        self._taken_up = checkpoint.path.name
         self._reporter.note(f"resumed after step {step}")
         return step + 1
 
@@ -217,10 +213,8 @@ class TrainingRun:
         return checkpoint
 
     def _tidy(self) -> None:
-        """Remove all but the newest checkpoints, also those that another of the same version replaced. The
-        one that this run was taken up from stays while it trains: the tokenizer is copied from there."""
+        """Remove all but the newest checkpoints, also those that another of the same version replaced."""
         kept = {checkpoint.path.name for _, checkpoint in self._store.checkpoints()[-self._config.keep :]}
-        kept |= {self._taken_up} if self._taken_up else set()
         for state in sorted((self._store.folder / "checkpoints").glob("step-*.loop.pt")):
             folder = state.with_name(state.name.removesuffix(".loop.pt"))
             if folder.name not in kept:

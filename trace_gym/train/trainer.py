@@ -120,6 +120,7 @@ class Trainer:
             "reference": self._reference.model.state_dict() if self._reference else None,
         }
         write_checkpoint(folder, model=self.model, state=state, tokenizer_from=self._source)
+        self._source = folder if self._source else None
         return Checkpoint(folder, self.version)
 
     def update(self, forest: Forest) -> dict[str, float]:
