@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from trace_gym.core.action import Action
-from trace_gym.core.agent import Agent, View
+from trace_gym.core.agent import Agent, Move, View
 from trace_gym.core.budget import Budget, Cost
 from trace_gym.core.check import Status, Verdict
 from trace_gym.core.episode import Actor, FailureCause, Rollout, StopReason, Turn
@@ -77,7 +77,7 @@ def test_numbers_that_cannot_work_are_refused(wrong: dict[str, int], says: str) 
 
 
 def test_a_task_is_played_by_one_suite_only() -> None:
-    with pytest.raises(BadConfig, match="guess, guess overlap: guess/.* in 2 of them"):
+    with pytest.raises(BadConfig, match=r"guess, guess overlap: guess/.* in 2 of them"):
         play(make_agent("oracle"), EvalConfig(tasks=3), suites=[GUESS, suite("guess")])
     with pytest.raises(BadConfig, match="the same options throughout"):
         play(make_agent("oracle"), EvalConfig(), suites=[GUESS, suite("guess?reward=shaped")])
@@ -138,13 +138,22 @@ def test_where_everything_broke_there_is_no_success_to_report() -> None:
     assert journal.metrics(0) == {"episodes": 6.0}, "no success is not a success of 0"
 
 
+class Hired:
+    """Does nothing, and wants a dollar for it."""
+
+    trainable = False
+    wants_oracle = False
+
+    async def act(self, view: View) -> Move:
+        return Move(Action(message="..."), cost=Cost(usd=1.0))
+
+
 def test_episodes_that_the_budget_cut_are_neither_won_nor_lost() -> None:
-    report = play(make_agent("oracle"), EvalConfig(tasks=10), budget=Budget(trajectories=4))
-    assert (report.episodes, report.censored, report.invalid) == (10, 6, 0)
-    assert report.stops == {"terminated": 4, "censored": 6}
-    assert (report.success.mean, report.success.clusters) == (1.0, 4)
-    assert report.checks == {"guess.found": CheckRate(4, 4)}
-    assert report.cost["trajectories"] == 4
+    report = play(Hired(), EvalConfig(tasks=10, workers=1), budget=Budget(usd=25.0))
+    assert report.stops == {"max_turns": 2, "censored": 8}, "money is soft: the second episode is finished"
+    assert (report.episodes, report.censored, report.invalid, report.cost["usd"]) == (10, 8, 0, 40.0)
+    assert (report.success.mean, report.success.clusters) == (0.0, 2)
+    assert report.checks == {"guess.found": CheckRate(0, 2)}
 
 
 # What a report says about a forest made by hand.

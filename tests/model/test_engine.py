@@ -31,9 +31,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> PreTrainedModel:
     folder = tmp_path_factory.mktemp("engine") / "tiny"
     make_tiny(folder, vocabulary=WORDS, seed=3, hidden=32, layers=2)
     loaded = load_model(folder).model
-    with torch.no_grad():  # weights large enough that attention decides what is said
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():  # weights large enough that attention decides what is said, and no larger
         for weight in loaded.parameters():
-            weight *= 4.0
+            weight.copy_(
+                0.08 * torch.randn(weight.shape, generator=generator) if weight.dim() > 1 else 4 * weight
+            )
     return loaded
 
 

@@ -125,7 +125,7 @@ def test_only_what_this_version_sampled_counts_as_seen() -> None:
     assert seen_tokens(view(new, new), 2) == 4
 
 
-def test_added_and_changed_tools_are_told_once() -> None:
+def test_added_tools_are_told_once_and_changed_ones_are_not() -> None:
     renderer = CompactRenderer(TOY)
     turn = sampled([TOY.eos_id], context=[65], observation="Hm.")
     changed = replace(OPEN, description="Open it.")
@@ -136,7 +136,7 @@ def test_added_and_changed_tools_are_told_once() -> None:
     assert told(OPEN) == "Hm."
     assert told(SHUT) == "Hm.\n+ shut"
     assert told(OPEN, SHUT) == "Hm.\n+ shut"
-    assert told(changed) == "Hm.\n+ open page"
+    assert told(changed) == "Hm."
 
 
 def test_siblings_share_their_context() -> None:

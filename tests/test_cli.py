@@ -1,0 +1,369 @@
+"""The command line as people type it: what it prints, where, its exit codes, and that it overwrites nothing.
+
+`main` runs in this process with the given words; the last tests start it as a process of its own.
+"""
+
+import asyncio
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trace_gym.cli.main import COMMANDS, main
+from trace_gym.cli.options import budget_of
+from trace_gym.config import load
+from trace_gym.core.errors import BadConfig, UnknownName
+from trace_gym.environment.registry import suite
+from trace_gym.evaluate import EvalConfig, evaluate
+from trace_gym.parts import make_agent
+from trace_gym.store import RunStatus, Store
+from trace_gym.testing import Crashed, CrashingJournal
+
+EVAL = ("eval", "guess", "--agent", "oracle", "--tasks", "4", "--json")
+MANY_COLUMNS = "240"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a command said and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        """The one JSON object that standard output holds, and nothing beside it."""
+        assert self.code == 0, self.err
+        return json.loads(self.out)
+
+    def sentence(self, code: int) -> str:
+        """The one line that tells of a failure, without its `Error: `."""
+        assert (self.code, self.out) == (code, "")
+        *before, last = self.err.strip().splitlines()
+        assert last.startswith("Error: ")
+        assert not any(line.startswith(("Error", "Traceback")) for line in before)
+        return last.removeprefix("Error: ")
+
+
+Run = Callable[..., Ended]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Iterator[Run]:
+    """Runs `trace-gym WORDS` in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", MANY_COLUMNS)
+
+    def called(*words: str | Path, given: str = "") -> Ended:
+        monkeypatch.setattr(sys, "argv", ["trace-gym", *map(str, words)])
+        monkeypatch.setattr(sys, "stdin", io.StringIO(given))
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        return Ended(int(ended.value.code or 0), out, err)
+
+    yield called
+    monkeypatch.undo()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, but for SQLite's locks."""
+    return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+# Help and looking around.
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_says_how_it_is_used_with_an_example(run: Run, command: str) -> None:
+    ended = run(command, "--help")
+    assert ended.code == 0
+    assert f"Usage: trace-gym {command}" in ended.out
+    assert "Examples: trace-gym " in ended.out
+
+
+def test_help_lists_the_commands(run: Run) -> None:
+    ended = run("--help")
+    assert ended.code == 0
+    assert [line.split()[0] for line in ended.out.partition("Commands:")[2].splitlines() if line[:3] == "  l"]
+    assert all(f"  {name} " in ended.out for name in COMMANDS)
+
+
+def test_list_tells_of_every_suite(run: Run) -> None:
+    rows = run("list", "--json").json()
+    assert {"guess", "bfcl", "wikihop_compact"} <= set(rows)
+    assert rows["guess"] == {
+        "what": 'Find a hidden number; every wrong guess is answered with "Higher." or "Lower.".',
+        "train": {"tasks": 1152, "families": 1152},
+        "test": {"tasks": 288, "families": 288},
+        "subsets": [],
+        "fork": "copy",
+        "chance": 0.1,
+        "tools": ["guess"],
+    }
+    table = run("list")
+    assert table.code == 0
+    assert "1152 (1152 fam.)" in table.out
+
+
+def test_doctor_looks_at_the_machine(run: Run) -> None:
+    findings = {finding["name"]: finding for finding in run("doctor", "--json").json()["findings"]}
+    assert {"python", "machine", "disk for runs", "torch", "cache", "suite guess"} <= set(findings)
+    assert findings["python"]["usable"]
+    assert findings["python"]["found"] == sys.version.split()[0]
+    assert findings["suite guess"] == {
+        "name": "suite guess",
+        "usable": True,
+        "found": "installed",
+        "advice": "",
+    }
+
+
+def test_doctor_shows_commands_to_their_last_bracket(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    ended = run("doctor")
+    assert ended.code == 0
+    assert "for training and local policies: pip install 'trace-gym[train]'" in ended.out
+
+
+def test_training_without_its_packages_names_the_command(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for words in (("train", "guess"), ("demo",), ("eval", "guess", "--policy", "tiny")):
+        assert "pip install 'trace-gym[train]'" in run(*words).sentence(1)
+
+
+# Certifying and playing.
+
+
+def test_check_passes_the_tutorial(run: Run) -> None:
+    told = run("check", "guess", "--forks", "5", "--fuzz", "100", "--json").json()
+    assert told["passed"] is True
+    assert [report["suite"] for report in told["suites"]] == ["guess"]
+
+
+def test_check_fails_a_suite_that_noop_solves(run: Run, tmp_path: Path) -> None:
+    source = (Path(__file__).parents[1] / "envs" / "trace_gym_envs" / "guess.py").read_text()
+    trivial = source.replace('Verdict.of("found", found,', 'Verdict.of("found", True,')
+    assert trivial != source
+    (tmp_path / "trivial.py").write_text(trivial)
+    ended = run("check", "trivial.py:GuessNumber", "--forks", "5", "--fuzz", "20", "--json")
+    assert (ended.code, json.loads(ended.out)["passed"]) == (1, False)
+
+
+def test_play_reads_moves_from_standard_input_to_the_end(run: Run) -> None:
+    size, goal = suite("guess").tasks(load("guess") and "train")[3].id.split("-")  # type: ignore[arg-type]
+    moves = f"guess 0\nwhat?\n\nguess {goal}\n"
+    ended = run("play", "guess", "--task", "3", given=moves)
+    assert ended.code == 0
+    assert f"between 1 and {size}" in ended.err
+    assert "Higher." in ended.err
+    assert f"pass     found: guesses: [0, {goal}]" in ended.err
+    assert "stopped: terminated; success: True" in ended.err
+
+
+def test_play_ends_when_the_input_does(run: Run) -> None:
+    ended = run("play", "guess", given="guess 0\n")
+    assert ended.code == 0
+    assert "stopped: max_turns; success: False" in ended.err
+
+
+def test_play_shows_what_an_agent_does(run: Run) -> None:
+    ended = run("play", "guess", "--split", "test", "--agent", "oracle")
+    assert ended.code == 0
+    assert "Correct." in ended.err
+    assert "success: True" in ended.err
+
+
+# Evaluating.
+
+
+def test_eval_prints_exactly_one_json_object(run: Run) -> None:
+    told = run("eval", "guess", "--agent", "oracle", "--json").json()
+    assert (told["success"]["mean"], told["success"]["high"]) == (1.0, 1.0)
+    assert 0.97 < told["success"]["low"] < 1.0
+    assert (told["episodes"], told["tasks"], told["invalid"], told["censored"]) == (288, 288, 0, 0)
+    assert (told["suites"], told["agent"], told["split"]) == (["guess"], "oracle", "test")
+    assert told["run"] is None
+
+
+def test_eval_of_doing_nothing_is_zero(run: Run) -> None:
+    told = run("eval", "guess", "--agent", "noop", "--tasks", "20", "-k", "2", "--json").json()
+    assert (told["success"]["mean"], told["success"]["low"]) == (0.0, 0.0)
+    assert 0.0 < told["success"]["high"] < 0.3
+    assert (told["episodes"], told["pass_at"]) == (40, {"1": 0.0, "2": 0.0})
+
+
+def test_eval_prints_tables(run: Run) -> None:
+    ended = run(*EVAL[:-1])
+    assert ended.code == 0
+    for text in ("oracle on guess (test)", "1.000 [", "guess.found", "invalid (not counted)", "per success"):
+        assert text in ended.out
+
+
+def test_eval_keeps_a_run_that_can_be_read(run: Run, tmp_path: Path) -> None:
+    told = run(*EVAL, "--out", "runs/one").json()
+    with Store.open(tmp_path / "runs" / "one", read_only=True) as store:
+        assert (store.kind, store.status) == ("eval", RunStatus.FINISHED)
+        assert len(list(store.episodes())) == 4
+        assert store.metrics(0)["report"]["success"] == told["success"]
+    assert told["run"] == "runs/one"
+
+
+def test_eval_resumes_what_was_cut_off(run: Run, tmp_path: Path) -> None:
+    whole = run(*EVAL, "--out", "whole").json()
+    with Store.open(tmp_path / "whole", read_only=True) as store:
+        asked = store.config
+    with Store.create(tmp_path / "half", kind="eval", config=asked) as store, pytest.raises(Crashed):
+        journal = CrashingJournal(store, at=20)
+        config = EvalConfig(tasks=4)
+        asyncio.run(evaluate([suite("guess")], make_agent("oracle"), config=config, journal=journal))
+    with Store.open(tmp_path / "half", read_only=True) as store:
+        assert len(list(store.episodes())) < 4
+    finished = run(*EVAL, "--out", "half", "--resume").json()
+    for key in ("success", "by", "episodes", "stops", "checks", "turns_per_episode"):
+        assert finished[key] == whole[key]
+    assert run(*EVAL, "--out", "half", "--resume").json()["episodes"] == 4, "nothing is left to play"
+
+
+def test_eval_overwrites_no_run_and_resumes_no_other(run: Run, tmp_path: Path) -> None:
+    run(*EVAL, "--out", "one").json()
+    (tmp_path / "file").write_text("mine")
+    before = contents(tmp_path)
+    refused = [
+        ((*EVAL, "--out", "one"), "one exists and is not empty; choose another"),
+        ((*EVAL, "--out", "file"), "file is a file; choose another"),
+        ((*EVAL, "--out", "file/below"), "run folder file/below cannot be used"),
+        ((*EVAL, "--out", "none", "--resume"), "none holds no run"),
+        ((*EVAL, "--seed", "3", "-k", "2", "--out", "one", "--resume"), "what differs: attempts, seed"),
+        (("train", "guess", "--out", "one"), "one holds a run already"),
+        (("train", "--resume", "--out", "one"), "one holds a run of kind 'eval'"),
+        (("demo", "--out", "one"), "one exists and is not empty; choose another"),
+    ]
+    for words, says in refused:
+        assert says in run(*words).sentence(1)
+    after = contents(tmp_path)
+    assert {name for name in after if name not in before} <= {f"{tmp_path}/one/run.lock"}
+    assert {name: after[name] for name in before} == before
+
+
+def test_a_read_only_folder_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(*EVAL).json()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "closed").mkdir()
+        folder.chmod(0o755)
+        (folder / "closed").chmod(0o555)
+        monkeypatch.chdir(folder)
+        privileged = os.geteuid() == 0
+        if privileged:
+            os.seteuid(65534)
+        try:
+            for out in ("closed", "closed/run"):
+                says = run(*EVAL, "--out", out).sentence(1)
+                assert f"run folder {out} cannot be used: PermissionError" in says
+        finally:
+            if privileged:
+                os.seteuid(0)
+        assert contents(folder) == {}
+        monkeypatch.undo()
+
+
+# Input that cannot work: one sentence, exit code 2, nothing written.
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("evl", "unknown command 'evl'; did you mean 'eval'?"),
+        ("eval gues --agent oracle", "unknown suite 'gues'; did you mean 'guess'?"),
+        ("check gues", "unknown suite 'gues'; did you mean 'guess'?"),
+        ("play gues", "unknown suite 'gues'; did you mean 'guess'?"),
+        ("eval guess --agent orcale", "unknown agent 'orcale'; did you mean 'oracle'?"),
+        ("play guess --agent orcale", "unknown agent 'orcale'; did you mean 'oracle'?"),
+        ("eval guess --policy smolm2", "unknown model 'smolm2'; did you mean 'smollm2'?"),
+        ("eval guess:esy --agent oracle", "unknown guess test subset 'esy'"),
+        ("eval guess?rewrad=shaped --agent oracle", "did you mean 'reward'?"),
+        ("eval guess --agent oracle --budget tokns=3", "did you mean 'tokens'?"),
+        ("play guess --task 1000-3333", "unknown task of guess (train) '1000-3333'; did you mean '1000-"),
+        ("play guess --task 9999", "numbered from 0; got 9999"),
+        ("train guesss", "unknown file or preset 'guesss'; did you mean 'guess'?"),
+        ("train guess --set train.lrr=1", "unknown config key 'train.lrr'; did you mean 'train.lr'?"),
+        ("train guess --set trian.lr=1", "unknown config key 'trian'; did you mean 'train'?"),
+        ("train guess --set scheduler.name=unifrom --dry-run", "did you mean 'uniform'?"),
+        ("train guess --set predictor.name=bta --dry-run", "did you mean 'beta'?"),
+        ("train guess --set train.lr=fast", "config key 'train.lr' cannot be 'fast'"),
+        ("train guess --set run.steps=0", "config key 'run.steps' cannot be 0"),
+        ("train none.toml", "cannot read the configuration none.toml"),
+        ("train", "name a configuration file or a preset: "),
+        ("train guess --resume", "--resume takes the run folder in --out"),
+        ("eval guess", "say who acts"),
+        ("eval guess --agent oracle --policy tiny", "say who acts"),
+        ("eval guess --agent oracle --resume", "say which with --out"),
+        ("eval guess --agent oracle --workers 0", "at least one worker"),
+        ("eval guess --agent oracle -k 0", "must be at least 1, got 0"),
+        ("eval guess --agent oracle --tasks 0", "must be at least 1, got 0"),
+        ("eval guess --agent oracle --temperature -1", "Invalid value for '--temperature'"),
+        ("eval guess --agent oracle --top-p 0", "Invalid value for '--top-p'"),
+        ("eval guess --agent oracle --splt test", "No such option"),
+        ("eval guess guess --agent oracle", "guess, guess overlap"),
+        ("check", "name a suite, or say --all"),
+        ("check guess --forks 0", "Invalid value for '--forks'"),
+    ],
+)
+def test_wrong_input_is_one_sentence_and_code_2(run: Run, words: str, says: str, tmp_path: Path) -> None:
+    assert says in run(*words.split()).sentence(2)
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("words", ["--budget tokns=3", "--budget tokens=few", "--agent oracle --policy tiny"])
+def test_a_refused_evaluation_leaves_no_folder(run: Run, words: str, tmp_path: Path) -> None:
+    run(*EVAL, *words.split(), "--out", "one").sentence(2)
+    assert not any(tmp_path.iterdir())
+
+
+def test_budgets_are_read_by_unit() -> None:
+    budget = budget_of(["tokens=5e4", "trajectories=3", "seconds=1.5", "usd=0"])
+    assert budget.limits == {"tokens": 50000, "trajectories": 3, "seconds": 1.5, "usd": 0.0}
+    assert budget_of([]).limits == {}
+    for text in ("tokens=-1", "tokens=inf", "usd=nan", "tokens=", "seconds=1s"):
+        with pytest.raises(BadConfig, match=r"a budget is .*, got"):
+            budget_of([text])
+    with pytest.raises(UnknownName, match="did you mean 'usd'"):
+        budget_of(["us=1"])
+
+
+def test_a_dry_run_prints_a_configuration_that_is_read_back(run: Run, tmp_path: Path) -> None:
+    changes = ("--set", "train.lr=3e-5", "--set", "scheduler.options={n = 6}")
+    ended = run("train", "guess", *changes, "--dry-run")
+    assert ended.code == 0
+    assert not any(tmp_path.iterdir())
+    (tmp_path / "mine.toml").write_text(ended.out)
+    again = load(tmp_path / "mine.toml")
+    assert again == load("guess", ["train.lr=3e-5", "scheduler.options={n = 6}"])
+    assert (again.train.lr, again.scheduler.options) == (3e-5, {"n": 6})
+    assert "# training tasks: guess 1152" in ended.out
+    assert run("train", "mine.toml", "--dry-run").out == ended.out
+
+
+# As a process.
+
+
+def test_the_module_is_the_command(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "trace_gym.cli"]
+    good, bad = (
+        subprocess.run([*words, *more], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        for more in (EVAL, ("eval", "guess", "--agent", "orcale"))
+    )
+    assert (good.returncode, good.stderr, good.stdout.count("\n")) == (0, "", 1)
+    assert json.loads(good.stdout)["success"]["mean"] == 1.0
+    assert (bad.returncode, bad.stdout) == (2, "")
+    assert bad.stderr == "Error: unknown agent 'orcale'; did you mean 'oracle'?\n"
