@@ -86,7 +86,7 @@ def test_the_wheel_works_alone(version: str, wheel: Path, tmp_path: Path) -> Non
 
     rows = json.loads(ran(command, "list", "--json", cwd=away)[0])
     assert {"guess", "bfcl", "wikihop_compact"} <= set(rows)
-    assert rows["guess"]["train"] == {"tasks": 1152, "families": 1152}
+    assert rows["guess"]["train"] == {"tasks": 1152, "families": 1152, "read": 1152}
 
     out, err = ran(command, "train", "guess", cwd=away, code=1)
     assert (out, len(err.splitlines())) == ("", 1)

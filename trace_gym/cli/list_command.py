@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from random import Random
 from typing import Any
 
 import click
@@ -11,8 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from trace_gym.core.errors import TraceGymError
-from trace_gym.core.task import Split
+from trace_gym.core.task import Split, Task
 from trace_gym.environment.registry import suite, suite_names
+
+MOST_READ = 2000
+"""Tasks of a split that are looked into at most; suites that make their tasks may have any number of them."""
 
 
 @click.command("list", epilog="Examples: trace-gym list | trace-gym list --json")
@@ -28,7 +33,7 @@ def command(as_json: bool) -> None:
         if "error" in row:
             table.add_row(name, Text(row["error"], style="red"), *[""] * 6)
             continue
-        counts = [f"{row[split]['tasks']} ({row[split]['families']} fam.)" for split in ("train", "test")]
+        counts = [_counted(row[split]) for split in ("train", "test")]
         subsets, tools = ", ".join(row["subsets"]), ", ".join(row["tools"][:6])
         more = f" +{len(row['tools']) - 6}" if len(row["tools"]) > 6 else ""
         table.add_row(
@@ -41,17 +46,34 @@ def _described(name: str) -> dict[str, Any]:
     """A suite's facts, or why it cannot be used here."""
     try:
         found = suite(name)
-        splits = {split: list(found.tasks(split)) for split in Split}
+        splits = {split: found.tasks(split) for split in Split}
+        read = {split: _spread(tasks) for split, tasks in splits.items()}
     except TraceGymError as error:
         return {"error": str(error)}
     return {
         "what": (found.env_class.__doc__ or "").strip().partition("\n")[0],
         **{
-            str(split): {"tasks": len(tasks), "families": len({task.family for task in tasks})}
+            str(split): {
+                "tasks": len(tasks),
+                "families": len({task.family for task in read[split]}),
+                "read": len(read[split]),
+            }
             for split, tasks in splits.items()
         },
-        "subsets": sorted({task.subset for tasks in splits.values() for task in tasks if task.subset}),
+        "subsets": sorted({task.subset for tasks in read.values() for task in tasks if task.subset}),
         "fork": found.env_class.fork,
         "chance": found.env_class.chance,
         "tools": [spec.name for spec in found.env_class.toolbox()],
     }
+
+
+def _spread(tasks: Sequence[Task]) -> list[Task]:
+    """At most MOST_READ tasks from all over the list, always the same; drawn, for families may alternate."""
+    places = Random(0).sample(range(len(tasks)), min(len(tasks), MOST_READ))
+    return [tasks[place] for place in sorted(places)]
+
+
+def _counted(facts: dict[str, int]) -> str:
+    """Tasks and families; a plus says that not all tasks were read, so that there may be more families."""
+    more = "" if facts["read"] == facts["tasks"] else "+"
+    return f"{facts['tasks']} ({facts['families']}{more} fam.)"

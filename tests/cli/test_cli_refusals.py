@@ -1,0 +1,112 @@
+"""What the command line refuses: in one sentence, with an exit code that tells why, overwriting nothing."""
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+
+Run: TypeAlias = Callable[..., Any]
+EVAL = ("eval", "guess", "--agent", "oracle", "--tasks", "4", "--json")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder that holds anything, but for the index that readers share of SQLite's log."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.stat().st_size)
+    return {str(path): path.read_bytes() for path in files if not path.name.endswith("-shm")}
+
+
+def test_eval_overwrites_no_run_and_resumes_no_other(run: Run, tmp_path: Path) -> None:
+    run(*EVAL, "--out", "one").json()
+    (tmp_path / "file").write_text("mine")
+    before = contents(tmp_path)
+    refused = [
+        ((*EVAL, "--out", "one"), "one exists and is not empty; choose another"),
+        ((*EVAL, "--out", "file"), "file is a file; choose another"),
+        ((*EVAL, "--out", "file/below"), "run folder file/below cannot be used"),
+        ((*EVAL, "--out", "none", "--resume"), "none holds no run"),
+        ((*EVAL, "--seed", "3", "-k", "2", "--out", "one", "--resume"), "what differs: attempts, seed"),
+        (("train", "guess", "--out", "one"), "one holds a run already"),
+        (("train", "--resume", "--out", "one"), "one holds a run of kind 'eval'"),
+        (("demo", "--out", "one"), "one exists and is not empty; choose another"),
+    ]
+    for words, says in refused:
+        assert says in run(*words).sentence(1)
+    assert contents(tmp_path) == before
+
+
+def test_a_read_only_folder_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(*EVAL).json()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "closed").mkdir()
+        folder.chmod(0o755)
+        (folder / "closed").chmod(0o555)
+        monkeypatch.chdir(folder)
+        privileged = os.geteuid() == 0
+        if privileged:
+            os.seteuid(65534)
+        try:
+            for out in ("closed", "closed/run"):
+                says = run(*EVAL, "--out", out).sentence(1)
+                assert f"run folder {out} cannot be used: PermissionError" in says
+        finally:
+            if privileged:
+                os.seteuid(0)
+        assert contents(folder) == {}
+        monkeypatch.undo()
+
+
+# Input that cannot work: one sentence, exit code 2, nothing written.
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("evl", "unknown command 'evl'; did you mean 'eval'?"),
+        ("eval gues --agent oracle", "unknown suite 'gues'; did you mean 'guess'?"),
+        ("check gues", "unknown suite 'gues'; did you mean 'guess'?"),
+        ("play gues", "unknown suite 'gues'; did you mean 'guess'?"),
+        ("eval guess --agent orcale", "unknown agent 'orcale'; did you mean 'oracle'?"),
+        ("play guess --agent orcale", "unknown agent 'orcale'; did you mean 'oracle'?"),
+        ("eval guess --policy smolm2", "unknown model 'smolm2'; did you mean 'smollm2'?"),
+        ("eval guess:esy --agent oracle", "unknown guess test subset 'esy'"),
+        ("eval guess?rewrad=shaped --agent oracle", "did you mean 'reward'?"),
+        ("eval guess --agent oracle --budget tokns=3", "did you mean 'tokens'?"),
+        ("play guess --task 1000-3333", "unknown task of guess (train) '1000-3333'; did you mean '1000-"),
+        ("play guess --task 9999", "numbered from 0; got 9999"),
+        ("train guesss", "unknown file or preset 'guesss'; did you mean 'guess'?"),
+        ("train guess --set train.lrr=1", "unknown config key 'train.lrr'; did you mean 'train.lr'?"),
+        ("train guess --set trian.lr=1", "unknown config key 'trian'; did you mean 'train'?"),
+        ("train guess --set scheduler.name=unifrom --dry-run", "did you mean 'uniform'?"),
+        ("train guess --set predictor.name=bta --dry-run", "did you mean 'beta'?"),
+        ("train guess --set train.lr=fast", "config key 'train.lr' cannot be 'fast'"),
+        ("train guess --set run.steps=0", "config key 'run.steps' cannot be 0"),
+        ("train none.toml", "cannot read the configuration none.toml"),
+        ("train", "name a configuration file or a preset: "),
+        ("train guess --resume", "--resume takes the run folder in --out"),
+        ("eval guess", "say who acts"),
+        ("eval guess --agent oracle --policy tiny", "say who acts"),
+        ("eval guess --agent oracle --resume", "say which with --out"),
+        ("eval guess --agent oracle --workers 0", "at least one worker"),
+        ("eval guess --agent oracle -k 0", "must be at least 1, got 0"),
+        ("eval guess --agent oracle --tasks 0", "must be at least 1, got 0"),
+        ("eval guess --agent oracle --temperature -1", "Invalid value for '--temperature'"),
+        ("eval guess --agent oracle --top-p 0", "Invalid value for '--top-p'"),
+        ("eval guess --agent oracle --splt test", "No such option"),
+        ("eval guess guess --agent oracle", "guess, guess overlap"),
+        ("check", "name a suite, or say --all"),
+        ("check guess --forks 0", "Invalid value for '--forks'"),
+    ],
+)
+def test_wrong_input_is_one_sentence_and_code_2(run: Run, words: str, says: str, tmp_path: Path) -> None:
+    assert says in run(*words.split()).sentence(2)
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("words", ["--budget tokns=3", "--budget tokens=few", "--agent oracle --policy tiny"])
+def test_a_refused_evaluation_leaves_no_folder(run: Run, words: str, tmp_path: Path) -> None:
+    run(*EVAL, *words.split(), "--out", "one").sentence(2)
+    assert not any(tmp_path.iterdir())
