@@ -229,27 +229,13 @@ def _default_pool(config: RunConfig) -> int:
 
 def _limits(config: RunConfig) -> Limits:
     """The purse of the run."""
-    budget, limits = config.budget, Limits()
-    if budget.trajectories is not None:
-        limits["trajectories"] = budget.trajectories
-    if budget.tokens is not None:
-        limits["tokens"] = budget.tokens
-    if budget.seconds is not None:
-        limits["seconds"] = budget.seconds
-    if budget.usd is not None:
-        limits["usd"] = budget.usd
-    return limits
+    b = config.budget
+    return Limits(trajectories=b.trajectories, tokens=b.tokens, seconds=b.seconds, usd=b.usd)
 
 
 def _step_limits(config: RunConfig) -> Limits:
     """The purse of one step."""
-    budget, limits = config.budget, Limits()
-    if budget.step_trajectories is not None:
-        limits["trajectories"] = budget.step_trajectories
-    if budget.step_tokens is not None:
-        limits["tokens"] = budget.step_tokens
-    if budget.step_seconds is not None:
-        limits["seconds"] = budget.step_seconds
-    if budget.step_usd is not None:
-        limits["usd"] = budget.step_usd
-    return limits
+    b = config.budget
+    return Limits(
+        trajectories=b.step_trajectories, tokens=b.step_tokens, seconds=b.step_seconds, usd=b.step_usd
+    )

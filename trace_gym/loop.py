@@ -60,13 +60,13 @@ class Reporter(Protocol):
         ...
 
 
-class Limits(TypedDict, total=False):
-    """Limits of a purse by unit; a unit left out is not limited."""
+class Limits(TypedDict):
+    """Limits of a purse by unit; None is no limit."""
 
-    trajectories: int
-    tokens: int
-    seconds: float
-    usd: float
+    trajectories: int | None
+    tokens: int | None
+    seconds: float | None
+    usd: float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,16 +144,16 @@ class Player:
         if held == 0:
             return (StopReason.CENSORED, None, "the token budget was spent"), None
         view = self._view(tree, number, held, hint)
+        move: Move | None = None
         try:
             move = await self._parties.agent.act(view)
         except ContextExceeded as error:
-            self._free_tokens(held)
             if tip == 0:
                 return (StopReason.INVALID, FailureCause.CONTEXT, str(error)), None
             return (StopReason.CONTEXT, None, str(error)), None
-        except BaseException:
-            self._free_tokens(held)
-            raise
+        finally:
+            if move is None:
+                self._free_tokens(held)
         try:
             stand = await worker.step(
                 tree.task,
