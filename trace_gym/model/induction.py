@@ -24,6 +24,8 @@ MATCH = 2.0
 """Weight of a symbol in queries and keys of heads that look for equal symbols."""
 SLOW = 0.02
 """Radians a token: slower frequencies are still aligned after fifty tokens; symbols are compared there."""
+FAST = 0.1
+"""Radians a token: frequencies above tell neighbouring places apart; slower ones only add what all share."""
 NEAR, RECENCY = 0.03, 1.0
 """Where a symbol occurred more than once, head 0 prefers the latest: weight of the constant at the frequency
 nearest to NEAR radians a token, which is aligned over some thirty tokens."""
@@ -35,8 +37,9 @@ BACK = (1, 2)
 def write_induction(model: LlamaForCausalLM) -> None:
     """Write the circuits into a fresh model with full attention heads (as many for keys as for queries).
 
-    The residual stream (D,) is divided: feature 0 is constant, T - 1 features hold the symbol, and r each the
-    symbols one and two tokens back. Layer 0, heads 0 and 1, fill the latter two. In every later layer head 0
+    The residual stream (D,) is divided: feature 0 is constant, T - 1 features hold the symbol (of equal norm
+    for all, so that the constant is one after normalisation too), and r each the symbols one and two tokens
+    back. Layer 0, heads 0 and 1, fill the latter two. In every later layer head 0
     attends to what follows earlier occurrences of the current symbol, the latest first, head 1 to what
     follows those of the symbol before it; both pass on the symbol found. Everything else stays random. Raises
     ValueError for a model without two heads a layer or with too few features.
@@ -48,20 +51,24 @@ def write_induction(model: LlamaForCausalLM) -> None:
     turn = ROPE_THETA ** (-torch.arange(half) / half)
     slow = [f for f in range(half) if turn[f] <= SLOW]
     slots = [*slow, *(f + half for f in slow)]
+    fast = (turn >= FAST).float()
     near = int((turn - NEAR).abs().argmin())
     rank, symbols = len(slots), width - 2 * len(slots)
     if heads < 2 or config.num_key_value_heads != heads or symbols <= max(rank, size) or not rank:
         raise ValueError(f"no room for induction heads in {heads} heads of {size} features of {width}")
     embedding = model.model.embed_tokens.weight
     embedding.normal_(0.0, SPREAD)
+    embedding[:, 1:symbols] *= (
+        SPREAD * (symbols - 1) ** 0.5 / embedding[:, 1:symbols].norm(dim=1, keepdim=True)
+    )
     embedding[:, 0] = CONSTANT * SPREAD
     embedding[:, symbols:] = 0.0
     reading = _orthonormal(symbols - 1, rank)
     for head, back in enumerate(BACK):
         query, key, value, output = _cleared(model.model.layers[0].self_attn, head, size)
-        query[:half, 0] = SHARPNESS * torch.cos(back * turn)
-        query[half:, 0] = -SHARPNESS * torch.sin(back * turn)
-        key[:half, 0] = SHARPNESS
+        query[:half, 0] = SHARPNESS * fast * torch.cos(back * turn)
+        query[half:, 0] = -SHARPNESS * fast * torch.sin(back * turn)
+        key[:half, 0] = SHARPNESS * fast
         value[:rank, 1:symbols] = reading
         output[symbols + head * rank : symbols + (head + 1) * rank, :rank] = SPREAD * torch.eye(rank)
     for layer in model.model.layers[1:]:
