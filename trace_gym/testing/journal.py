@@ -24,6 +24,7 @@ class _Step:
     events: list[tuple[Event, tuple[Grant | Cancel, ...]]] = field(default_factory=list)
     turns: dict[int, list[Turn]] = field(default_factory=dict)
     rollouts: dict[int, list[Rollout]] = field(default_factory=dict)
+    pictures: dict[tuple[int, int], bytes] = field(default_factory=dict)
     metrics: dict[str, float] | None = None
 
 
@@ -84,6 +85,17 @@ class MemoryJournal:
         known.append(turn)
         if turn.rollout >= 0:
             rollouts[turn.rollout] = replace(rollouts[turn.rollout], tip=node)
+
+    def pictured(self, step: int, tree: RolloutTree, node: int, picture: bytes) -> None:
+        """See `Journal.pictured`."""
+        record = self._tree(step, tree)
+        if node >= len(record.turns.get(tree.index, [])):
+            raise ValueError(f"the picture of node {node} does not fit what was recorded before")
+        record.pictures[tree.index, node] = picture
+
+    def picture(self, step: int, tree: int, node: int) -> bytes | None:
+        """The picture of a turn, None where there is none."""
+        return self._step(step).pictures.get((tree, node))
 
     def stopped(self, step: int, tree: RolloutTree, rollout: int) -> None:
         """See `Journal.stopped`."""
@@ -210,6 +222,10 @@ class CrashingJournal:
     def turned(self, step: int, tree: RolloutTree, node: int) -> None:
         """See `Journal.turned`."""
         self._write(lambda: self.inner.turned(step, tree, node))
+
+    def pictured(self, step: int, tree: RolloutTree, node: int, picture: bytes) -> None:
+        """See `Journal.pictured`."""
+        self._write(lambda: self.inner.pictured(step, tree, node, picture))
 
     def stopped(self, step: int, tree: RolloutTree, rollout: int) -> None:
         """See `Journal.stopped`."""

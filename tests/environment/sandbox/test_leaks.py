@@ -1,0 +1,16 @@
+"""Processes with sandboxes are killed at random moments, and nothing of them remains after a reaping.
+
+`trace-gym bench leaks` plays the same drill for as long as is wanted.
+"""
+
+from __future__ import annotations
+
+from trace_gym.bench.leaks import run
+from trace_gym.core.sandbox import SandboxProvider
+
+
+def test_a_killed_process_leaves_nothing(provider: SandboxProvider) -> None:
+    drill = run(provider.name, episodes=40, seed=1)
+    assert drill.remains == ()
+    assert drill.episodes >= 40
+    assert drill.kills >= 3
