@@ -1,0 +1,1 @@
+"""A bounded cache with eviction of the least recently used, and expiry."""

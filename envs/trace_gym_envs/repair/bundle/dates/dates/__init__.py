@@ -1,0 +1,1 @@
+"""A calendar of its own: dates are (year, month, day) tuples."""

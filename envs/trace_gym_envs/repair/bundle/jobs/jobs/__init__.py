@@ -1,0 +1,1 @@
+"""Runs jobs in order of priority, each after the jobs that it needs."""

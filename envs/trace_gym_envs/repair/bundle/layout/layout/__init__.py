@@ -1,0 +1,1 @@
+"""Sets plain text for a fixed width."""

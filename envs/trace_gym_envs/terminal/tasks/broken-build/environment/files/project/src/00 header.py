@@ -1,0 +1,3 @@
+"""A tool that counts words."""
+
+VERSION = "@VERSION@"

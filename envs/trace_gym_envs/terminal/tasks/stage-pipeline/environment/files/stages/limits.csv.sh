@@ -1,0 +1,3 @@
+#!/bin/bash
+# station,limit
+awk '{print $1 "," $2}' data/limits.txt > build/limits.csv
