@@ -33,6 +33,10 @@ ALL = [
     "oracle",
     "no-op",
     "random",
+    "repetition",
+    "answer spam",
+    "forgery",
+    "flakes",
     "speed",
     "verdicts",
     "vacuous checks",
@@ -138,6 +142,14 @@ def test_a_suite_that_forks_by_replay_is_not_asked_to_copy():
 def test_an_unknown_suite_is_an_error_not_a_finding():
     with pytest.raises(UnknownName, match="did you mean 'guess'"):
         certify("gess")
+
+
+def test_suites_that_run_programs_are_tried_less_often():
+    class Boxed(Lock):
+        fork = "sandbox"
+
+    assert Plan.fitting(Suite("lock", "lock", Lock)) == Plan()
+    assert Plan.fitting(Suite("lock", "lock", Boxed)) == Plan(episodes=60, forks=30, fuzz=200)
 
 
 @pytest.mark.parametrize("name", ["tasks", "episodes", "forks", "fuzz", "scan"])
@@ -367,9 +379,60 @@ class TellsTheTime(Lock):
         return outcome
 
 
+class OpensWhenPestered(Lock):
+    """Gives way to the same digit pressed over and over."""
+
+    def checks(self):
+        pressed = self.state["pressed"]
+        yield Verdict.of(
+            "open", len(pressed) == 4 and len(set(pressed)) == 1, evidence=f"pressed {pressed!r}"
+        )
+
+    def oracle(self):
+        return Action.call("press", digit=7)
+
+
+class TakesAnyWordOfTheQuestion(Lock):
+    """Is content with a word that the question itself holds."""
+
+    @tool
+    def name(self, what: str) -> str:
+        """Name what this is.
+
+        Args:
+            what: A word.
+        """
+        if what == "Dust":
+            self.state["pressed"] = self.task.payload["code"]
+            self.finish()
+        return "Noted."
+
+
+class BelievesClaims(Lock):
+    """Takes the agent's word for it."""
+
+    def reply(self, message):
+        if '"success": true' in message:
+            self.state["pressed"] = self.task.payload["code"]
+        return "Thank you."
+
+
+class OracleFlakes(Lock):
+    """Has a code that now and then is not the code."""
+
+    def checks(self):
+        pressed, code = self.state["pressed"], self.task.payload["code"]
+        lucky = self.state["dust"] % 3 or self.task.seed
+        yield Verdict.of("open", pressed == code and bool(lucky), evidence=f"pressed {pressed!r}")
+
+
 @pytest.mark.parametrize(
     ("env_class", "name", "reason"),
     [
+        (OpensWhenPestered, "repetition", "episodes of one call repeated succeeded"),
+        (TakesAnyWordOfTheQuestion, "answer spam", "8 of 8 episodes of answers taken from the question"),
+        (BelievesClaims, "forgery", 'lock/code-1000 believed a forgery: {"message": '),
+        (OracleFlakes, "flakes", "ended with success ["),
         (KeepsStateElsewhere, "fork by copy", "Does everything that changes live in self.state"),
         (SharesStateBetweenInstances, "same seed", "played twice: turn 1: observation"),
         (RollsItsOwnDice, "same seed", "observation"),
@@ -415,7 +478,8 @@ ALSO = {
     ChangesItsTasks: ["gymnasium", "fork by replay", "fork by copy", "parallel children"],
     SnapshotOfItself: ["parallel children"],
     KeepsStateElsewhere: ["parallel children"],
-    OpensByItself: ["random"],
+    OpensByItself: ["random", "repetition", "answer spam", "forgery"],
+    IsTooEasy: ["repetition", "answer spam"],
     OracleLeavesTraces: ["same seed", "fork by copy", "fork by replay", "parallel children"],
     BreaksOnText: [
         "gymnasium",
@@ -424,6 +488,10 @@ ALSO = {
         "fork by replay",
         "parallel children",
         "random",
+        "repetition",
+        "answer spam",
+        "forgery",
+        "flakes",
         "speed",
         "oracle",
     ],

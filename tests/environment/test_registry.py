@@ -99,6 +99,13 @@ def test_a_subset_filters_the_tasks_everywhere(shelf):
     assert ids(suite(f"{shelf}:Sorted:mine")) == ["mine"]
 
 
+def test_several_subsets_are_one_pool_without_doubles(shelf):
+    assert ids(suite(f"{shelf}:Shelf:odd+even+odd?mode=b")) == [f"None-None-b-{i}" for i in (1, 3, 0, 2)]
+    assert ids(suite(f"{shelf}:Sorted:mine+yours")) == ["mine", "yours"]
+    with pytest.raises(UnknownName, match="unknown shelf train subset ''"):
+        suite(f"{shelf}:Shelf:odd+").tasks(Split.TRAIN)
+
+
 def test_an_unknown_subset_names_the_nearest(shelf):
     with pytest.raises(UnknownName, match="unknown shelf train subset 'evn'; did you mean 'even'"):
         suite(f"{shelf}:Shelf:evn").tasks(Split.TRAIN)

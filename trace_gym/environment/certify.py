@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from trace_gym.core.errors import EnvironmentFailed, TraceGymError, boundary
-from trace_gym.environment import judgement, laws, probes, registry
+from trace_gym.environment import attempts, judgement, laws, probes, registry
 from trace_gym.environment.fork import Strategy
 from trace_gym.environment.registry import Suite
 from trace_gym.environment.trial import Plan, Rejected, Subject
@@ -66,7 +66,7 @@ def certify(
     nothing else can be tried and that is the only finding.
     """
     found = registry.suite(suite) if isinstance(suite, str) else suite
-    subject = Subject(found, plan or Plan(), clock)
+    subject = Subject(found, plan or Plan.fitting(found), clock)
     findings = [_find("tasks", probes.tasks_are_sound, subject)]
     if findings[0].passed:
         findings += [_find(name, probe, subject) for name, probe in _programme(found).items()]
@@ -75,7 +75,9 @@ def certify(
 
 def _programme(suite: Suite) -> dict[str, Probe]:
     """Every probe by name; the last two judge what the others have seen."""
-    strategies: tuple[Strategy, ...] = ("copy", "replay") if suite.env_class.fork == "copy" else ("replay",)
+    strategies: tuple[Strategy, ...] = ("replay",)
+    if suite.env_class.fork != "replay":
+        strategies = (suite.env_class.fork, "replay")
     return {
         "families": probes.families_do_not_straddle,
         "tools": probes.tools_are_sound,
@@ -88,6 +90,10 @@ def _programme(suite: Suite) -> dict[str, Probe]:
         "oracle": judgement.oracle_succeeds,
         "no-op": judgement.noop_fails,
         "random": judgement.random_within_chance,
+        "repetition": attempts.repetition_fails,
+        "answer spam": attempts.spam_fails,
+        "forgery": attempts.forgery_fails,
+        "flakes": attempts.oracle_is_steady,
         "speed": probes.steps_are_quick,
         "verdicts": judgement.verdicts_speak,
         "vacuous checks": judgement.no_vacuous_check,
@@ -106,6 +112,8 @@ def _find(name: str, probe: Probe, subject: Subject) -> Finding:
         evidence = f"{verdict}{_origin(verdict)}"
     except TraceGymError as error:
         evidence = f"{type(error).__name__}: {error}{_origin(error)}"
+    finally:
+        subject.close()
     return Finding(name, passed, evidence, subject.clock() - start)
 
 

@@ -16,13 +16,14 @@ import gymnasium
 from gymnasium.error import ResetNeeded
 
 from trace_gym.core.action import Action, ToolCall, ToolSpec
-from trace_gym.core.check import Status, Verdict, potential, success
-from trace_gym.core.errors import EnvironmentFailed, boundary, unknown
+from trace_gym.core.check import Verdict, potential, success
+from trace_gym.core.errors import EnvironmentFailed, PathRefused, boundary, unknown
+from trace_gym.core.sandbox import FileSnapshot
 from trace_gym.core.task import Split, Task
 from trace_gym.environment.border import clean, string, verdicts
 from trace_gym.environment.fork import Memory, Progress, Snapshot, Step, Strategy, digest, retrace
 from trace_gym.environment.spaces import ActionSpace, UnicodeText
-from trace_gym.environment.toolbox import Toolbox, brief
+from trace_gym.environment.toolbox import Toolbox
 from trace_gym.environment.tools import Tool, ToolError, tools_of
 
 RewardRule: TypeAlias = Literal["outcome", "shaped"]
@@ -35,7 +36,8 @@ class AgenticEnv(gymnasium.Env[str, Any], ABC):
 
     Lifecycle: `reset` opens an episode, `step` takes turns until it is terminated or truncated. Invariant:
     everything that changes during an episode lives in `state` and in `np_random`, so that a copy of the two
-    is the episode (`fork = "copy"`); a suite that cannot promise this declares `fork = "replay"`.
+    is the episode (`fork = "copy"`); a suite that cannot promise this declares `fork = "replay"`, one whose
+    state includes files derives from `SandboxEnv`.
 
     `info` holds `task` (its key), `verdicts`, `tools` (names usable now), `turn`, `success` (None: not
     decided) and `digest`; it is deterministic and ==-comparable.
@@ -67,20 +69,20 @@ class AgenticEnv(gymnasium.Env[str, Any], ABC):
         self, *, reward: RewardRule = "outcome", split: Split = Split.TRAIN, render_mode: str | None = None
     ) -> None:
         """`split` is where `reset` takes tasks from when it is given none (replace `pool` for others);
-        `render_mode` is None or "ansi"."""
+        `render_mode` is None or one of `metadata["render_modes"]`."""
         if not self.suite:
             raise ValueError(f'{type(self).__name__} must name its suite: `suite = "..."`')
         if reward not in ("outcome", "shaped"):
             raise ValueError(f"reward must be 'outcome' or 'shaped', got {reward!r}")
-        if render_mode not in (None, "ansi"):
-            raise ValueError(f"render_mode must be None or 'ansi', got {render_mode!r}")
+        if render_mode not in (None, *self.metadata["render_modes"]):
+            raise ValueError(f"render_mode must be in {self.metadata['render_modes']}, got {render_mode!r}")
         self.reward = reward
         self.split = Split(split)
         self.render_mode = render_mode
         self.pool: Callable[[], Sequence[Task]] = cache(partial(self.tasks, self.split))
         self.observation_space = UnicodeText()
         self.action_space = ActionSpace(self.toolbox())
-        self._box = Toolbox(())
+        self._tools_now = Toolbox(())
         self._progress: Progress | None = None
         self._finishing = False
 
@@ -127,6 +129,18 @@ class AgenticEnv(gymnasium.Env[str, Any], ABC):
         """Texts, such as the gold answer, that the first observation must not hold. Default: none."""
         return ()
 
+    def fingerprint(self) -> str:
+        """What a replay must repeat besides what a turn shows, such as a digest of the whole page."""
+        return ""
+
+    def freeze(self) -> FileSnapshot | None:
+        """The files that belong to the episode now; None where `state` is all there is."""
+        return None
+
+    def thaw(self, task: Task, files: FileSnapshot) -> None:
+        """Bring the files of an episode of `task` back; for suites whose `freeze` returns some."""
+        raise ValueError(f"{type(self).__name__} keeps no files, so none can be restored")
+
     def finish(self) -> None:
         """End the episode after this step; for tools and `reply`."""
         self._finishing = True
@@ -162,7 +176,7 @@ class AgenticEnv(gymnasium.Env[str, Any], ABC):
         with boundary(EnvironmentFailed, Exception, what=f"{task.key} broke in turn {turn}"):
             observation = self._act(parsed)
             found = verdicts(self.checks())
-            tools = self._toolbox().names
+            tools, mark = self._toolbox().names, self.fingerprint()
         terminated = self._finishing
         truncated = not terminated and turn >= task.limits.max_turns
         done = terminated or truncated
@@ -170,7 +184,7 @@ class AgenticEnv(gymnasium.Env[str, Any], ABC):
         reward = float(done and success(found) is True)
         if self.reward == "shaped":
             reward += worth - before.worth
-        mark = digest(observation, found, reward=reward, terminated=terminated, truncated=truncated)
+        mark = digest(observation + mark, found, reward=reward, terminated=terminated, truncated=truncated)
         digests, actions = (*before.digests, mark), (*before.actions, parsed)
         self._progress = Progress(task, observation, found, worth, digests, actions, done)
         return observation, reward, terminated, truncated, self._progress.info(tools)
@@ -180,11 +194,11 @@ class AgenticEnv(gymnasium.Env[str, Any], ABC):
 
         `strategy` defaults to the class's `fork`. Raises ResetNeeded without an episode.
         """
-        progress = self._running("snapshot")
+        progress = self._running("snapshot()")
         if (strategy or self.fork) == "replay":
             return Snapshot(progress, self._opening_rng)
         with boundary(EnvironmentFailed, Exception, what=f"{progress.task.key}: the state cannot be copied"):
-            memory = Memory(*deepcopy((self.state, self.np_random)))
+            memory = Memory(*deepcopy((self.state, self.np_random)), self.freeze())
         return Snapshot(progress, self._opening_rng, memory)
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -200,22 +214,21 @@ class AgenticEnv(gymnasium.Env[str, Any], ABC):
             return
         with boundary(EnvironmentFailed, Exception, what=f"{task.key}: the state cannot be copied"):
             self.state, self.np_random = deepcopy((snapshot.memory.state, snapshot.memory.rng))
+        if snapshot.memory.files is not None:
+            self.thaw(task, snapshot.memory.files)
         self.task = task
         self._opening_rng = snapshot.opening_rng
         self._progress = snapshot.progress
         self._finishing = False
 
-    def render(self) -> str | None:
-        """The latest turn as text, with the verdicts; None without a render mode."""
-        if self.render_mode is None:
-            return None
-        progress = self._running("render")
-        marks = {Status.PASS: "+", Status.FAIL: "-", Status.ERROR: "!", Status.SKIPPED: "?"}
-        lines = [f"{progress.task.key}  turn {progress.turn} of {progress.task.limits.max_turns}"]
-        lines += [f"> {brief(action)}" for action in progress.actions[-1:]]
-        lines.append(progress.observation)
-        lines += [f"[{marks[v.status]}] {v.name}: {v.evidence}" for v in progress.verdicts]
-        return "\n".join(lines)
+    @property
+    def progress(self) -> Progress:
+        """How far the episode has come, its end included. Raises ResetNeeded without an episode."""
+        return self._running("progress")
+
+    def render(self) -> Any:
+        """The latest turn as text; an array (H, W, 3) in mode "rgb_array", where there is one; else None."""
+        return None if self.render_mode is None else self._running("render()").told()
 
     def _chosen(self, task: object) -> Task:
         """The task asked for, else one drawn from the pool."""
@@ -239,10 +252,10 @@ class AgenticEnv(gymnasium.Env[str, Any], ABC):
         with boundary(EnvironmentFailed, Exception, what=f"{task.key} could not begin"):
             observation = string(self.begin(task), "begin")
             found = verdicts(self.checks())
-            tools = self._toolbox().names
+            tools, mark = self._toolbox().names, self.fingerprint()
             if self._finishing:
                 raise ValueError("begin must not finish the episode")
-        mark = digest(observation, found, reward=0.0, terminated=False, truncated=False)
+        mark = digest(observation + mark, found, reward=0.0, terminated=False, truncated=False)
         self._progress = Progress(task, observation, found, potential(found), (mark,))
         return observation, self._progress.info(tools)
 
@@ -267,17 +280,17 @@ class AgenticEnv(gymnasium.Env[str, Any], ABC):
             if call is None:
                 return string(self.reply(message), "reply")
             return string(self.call(call.name, self._toolbox().arguments(call)), f"tool {call.name!r}")
-        except ToolError as refusal:
+        except (ToolError, PathRefused) as refusal:
             return clean(str(refusal))
 
     def _toolbox(self) -> Toolbox:
         """The tools usable now, compiled; kept as long as they stay the same."""
         specs = tuple(self.available())
-        if specs != self._box.specs:
-            self._box = Toolbox(specs)
-        return self._box
+        if specs != self._tools_now.specs:
+            self._tools_now = Toolbox(specs)
+        return self._tools_now
 
     def _running(self, wish: str) -> Progress:
         if self._progress is None:
-            raise ResetNeeded(f"there is no episode: call reset() before {wish}()")
+            raise ResetNeeded(f"there is no episode: call reset() before {wish}")
         return self._progress

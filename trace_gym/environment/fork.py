@@ -1,8 +1,9 @@
-"""Resuming an episode from any turn: by copy, or by verified replay.
+"""Resuming an episode from any turn: by copy, with the files of a sandbox, or by verified replay.
 
-A snapshot by copy holds a deep copy of everything that changes. A snapshot by replay holds how the
-episode came about (task, random generator, actions) and what it looked like (a digest per turn); restoring
-plays it again and refuses at the first turn that looks different. Leaves out forks of file systems.
+A snapshot by copy holds a deep copy of everything that changes; one by sandbox also the sandbox's files. A
+snapshot by replay holds how the episode came about (task, random generator, actions) and what it looked like
+(a digest per turn); restoring plays it again and refuses at the first turn that looks different. Leaves out
+how files are forked.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ import numpy as np
 from trace_gym.core.action import Action
 from trace_gym.core.check import Verdict, success
 from trace_gym.core.errors import ForkDiverged
+from trace_gym.core.sandbox import FileSnapshot
 from trace_gym.core.task import Task
+from trace_gym.environment.toolbox import brief
 
-Strategy: TypeAlias = Literal["copy", "replay"]
+Strategy: TypeAlias = Literal["copy", "sandbox", "replay"]
 Step: TypeAlias = tuple[str, float, bool, bool, dict[str, Any]]
 
 
@@ -42,6 +45,14 @@ class Progress:
         """Actions taken so far."""
         return len(self.actions)
 
+    def told(self) -> str:
+        """The latest turn as text, with the verdicts."""
+        lines = [f"{self.task.key}  turn {self.turn} of {self.task.limits.max_turns}"]
+        lines += [f"> {brief(action)}" for action in self.actions[-1:]]
+        lines.append(self.observation)
+        lines += [f"[{v.status.mark}] {v.name}: {v.evidence}" for v in self.verdicts]
+        return "\n".join(lines)
+
     def info(self, tools: tuple[str, ...]) -> dict[str, Any]:
         """Gymnasium's `info` at this moment: a new dictionary of immutable, comparable values."""
         return {
@@ -56,17 +67,19 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Memory:
-    """Deep copies of what changes in an episode: the suite's state and the random generator."""
+    """Deep copies of what changes in an episode, the suite's state and the random generator, and the files of
+    its sandbox where it has one."""
 
     state: Any
     rng: np.random.Generator
+    files: FileSnapshot | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
     """An episode at one moment; may be restored any number of times, in any number of environments of its
-    suite. `opening_rng` is the random generator as it was before the episode began. `memory` is None when the
-    snapshot is restored by replay."""
+    suite, until it is closed. `opening_rng` is the random generator as it was before the episode began.
+    `memory` is None when the snapshot is restored by replay."""
 
     progress: Progress
     opening_rng: np.random.Generator
@@ -75,7 +88,9 @@ class Snapshot:
     @property
     def strategy(self) -> Strategy:
         """How `restore` will proceed."""
-        return "replay" if self.memory is None else "copy"
+        if self.memory is None:
+            return "replay"
+        return "copy" if self.memory.files is None else "sandbox"
 
     @property
     def task(self) -> Task:
@@ -90,6 +105,11 @@ class Snapshot:
     def evicted(self) -> Snapshot:
         """The same moment without the copies: smaller, and restored by replay."""
         return replace(self, memory=None)
+
+    def close(self) -> None:
+        """Free the files that it holds; it is not restored any more. May be called again."""
+        if self.memory is not None and self.memory.files is not None:
+            self.memory.files.close()
 
 
 class Playable(Protocol):

@@ -20,7 +20,7 @@ SIGNIFICANCE = 0.001
 
 def oracle_succeeds(subject: Subject) -> str:
     """From the start the oracle ends every sampled task with success; asking it changes nothing."""
-    env, lengths, failures, without = subject.suite.make(reward="outcome"), [], [], 0
+    env, lengths, failures, without = subject.make(reward="outcome"), [], [], 0
     for task in subject.sampled():
         seen = [opened(env, task, 0)]
         stopped = _finish(env, seen)
@@ -44,7 +44,7 @@ def oracle_succeeds(subject: Subject) -> str:
 
 def noop_fails(subject: Subject) -> str:
     """Saying nothing, saying something and sending nonsense never succeed."""
-    env, episodes = subject.suite.make(), 0
+    env, episodes = subject.make(), 0
     choosers: tuple[Callable[[AgenticEnv], object], ...] = (
         lambda _: Action(message=""),
         lambda _: Action(message="I do not know."),
@@ -64,7 +64,7 @@ def noop_fails(subject: Subject) -> str:
 
 def random_within_chance(subject: Subject) -> str:
     """Random valid actions succeed no more often than the suite declares (one-sided binomial test)."""
-    env, wins, count = subject.suite.make(), 0, subject.plan.episodes
+    env, wins, count = subject.make(), 0, subject.plan.episodes
     declared = subject.suite.env_class.chance
     wanderer = Wanderer(subject.rng(6))
     for number, task in subject.cases(count):

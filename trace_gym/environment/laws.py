@@ -36,13 +36,13 @@ FAMILIES = 8
 
 def same_episode(subject: Subject) -> str:
     """Same task, seed and actions: the same episode, whatever the environment has played before."""
-    env, played = subject.suite.make(), list[tuple[int, Task, list[Seen], list[object]]]()
+    env, played = subject.make(), list[tuple[int, Task, list[Seen], list[object]]]()
     for number, task in enumerate(subject.sampled()):
         seen, actions = play(env, task, number, Wanderer(subject.rng(1, number), oracle=0.4, nonsense=0.1))
         subject.ledger.note(task, seen)
         played.append((number, task, seen, actions))
     env.close()
-    env, turns = subject.suite.make(), 0
+    env, turns = subject.make(), 0
     for number, task, seen, actions in reversed(played):
         found = difference(seen, [opened(env, task, number), *follow(env, actions)])
         if found:
@@ -59,7 +59,7 @@ def fork(subject: Subject, strategy: Strategy) -> str:
     same actions, the other one twice. Observations, verdicts, rewards, digests, tools and the oracle's choice
     must agree with the straight run.
     """
-    parent, other, turns = subject.suite.make(), subject.suite.make(), 0
+    parent, other, turns = subject.make(), subject.make(), 0
     for number, task in subject.cases(subject.plan.forks):
         rng = subject.rng(2, number)
         seen, actions = play(parent, task, number, Wanderer(rng, oracle=0.5, nonsense=0.1))
@@ -83,6 +83,7 @@ def fork(subject: Subject, strategy: Strategy) -> str:
             if found:
                 raise Rejected(f"{task.key}: forked after turn {point} into {name}: {found}{_hint(strategy)}")
             turns += len(rest)
+        snapshot.close()
     parent.close()
     other.close()
     return f"{subject.plan.forks} fork points, {turns} turns compared"
@@ -90,7 +91,7 @@ def fork(subject: Subject, strategy: Strategy) -> str:
 
 def parallel_children(subject: Subject) -> str:
     """Children of one snapshot on threads of their own play as they would alone."""
-    parent, families = subject.suite.make(), min(FAMILIES, subject.plan.forks)
+    parent, families = subject.make(), min(FAMILIES, subject.plan.forks)
     for number, task in subject.cases(families):
         rng = subject.rng(3, number)
         seen, actions = play(parent, task, number, Wanderer(rng, oracle=0.5))
@@ -104,6 +105,7 @@ def parallel_children(subject: Subject) -> str:
             found = difference(_child(subject, snapshot, number, child), was, first_turn=snapshot.turn + 1)
             if found:
                 raise Rejected(f"{task.key}: child {child} of turn {snapshot.turn} saw its siblings: {found}")
+        snapshot.close()
     parent.close()
     return f"{families} snapshots, {CHILDREN} children each"
 
@@ -112,7 +114,7 @@ def survives_fuzz(subject: Subject) -> str:
     """No action raises; every answer is text that can be encoded."""
     rng = subject.rng(4)
     cases = subject.cases(subject.plan.fuzz + 1)
-    env, kinds = subject.suite.make(), Counter[str]()
+    env, kinds = subject.make(), Counter[str]()
     fuzzers: dict[tuple[str, ...], tuple[tuple[ToolSpec, ...], Fuzzer]] = {}
     episode: list[Seen] = []
     task: Task | None = None
@@ -147,7 +149,7 @@ def _note(subject: Subject, task: Task | None, episode: Sequence[Seen]) -> None:
 
 def _child(subject: Subject, snapshot: Snapshot, number: int, child: int) -> list[Seen]:
     """A child of its own: made, restored and played on the calling thread."""
-    env = subject.suite.make()
+    env = subject.make()
     env.restore(snapshot)
     wanderer, seen = Wanderer(subject.rng(5, number, child), oracle=0.3), list[Seen]()
     while not seen or not seen[-1].done:

@@ -9,6 +9,8 @@ import json
 import re
 import warnings
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from resource import RUSAGE_SELF, getrusage
 from statistics import median
 from typing import Any
 
@@ -23,6 +25,7 @@ from trace_gym.environment.toolbox import flaw
 from trace_gym.environment.trial import Rejected, Subject, Wanderer, opened, stepped
 
 SPEED_STEPS = 300
+_STRIDE = 7919
 
 
 def tasks_are_sound(subject: Subject) -> str:
@@ -62,7 +65,7 @@ def families_do_not_straddle(subject: Subject) -> str:
 def tools_are_sound(subject: Subject) -> str:
     """Schemas are valid, and every tool that a task offers is in the suite's toolbox; only the `examples` in
     it may change from turn to turn."""
-    env = subject.suite.make()
+    env = subject.make()
     listed = tuple(env.toolbox())
     for spec in listed:
         found = flaw(spec)
@@ -100,7 +103,7 @@ def gymnasium_agrees(subject: Subject) -> str:
 
 def answers_are_hidden(subject: Subject) -> str:
     """The first observation gives away none of the texts the suite declares secret."""
-    env, secrets = subject.suite.make(), 0
+    env, secrets = subject.make(), 0
     for task in subject.sampled():
         observation = opened(env, task, 0).observation
         for secret in env.secrets(task):
@@ -112,8 +115,9 @@ def answers_are_hidden(subject: Subject) -> str:
 
 
 def steps_are_quick(subject: Subject) -> str:
-    """No step of random play exceeds its task's time limit."""
-    env, rng = subject.suite.make(), subject.rng(8)
+    """No step of random play exceeds its task's time limit; says how much the peak of memory rose."""
+    before = getrusage(RUSAGE_SELF).ru_maxrss
+    env, rng = subject.make(), subject.rng(8)
     wanderer, times = Wanderer(rng), list[float]()
     for number, task in subject.cases(SPEED_STEPS):
         seen = opened(env, task, number)
@@ -128,13 +132,17 @@ def steps_are_quick(subject: Subject) -> str:
             break
     env.close()
     middle, slow = 1000 * median(times), 1000 * float(np.quantile(times, 0.99))
-    return f"median {middle:.3g} ms a step, 99 % below {slow:.3g} ms, of {len(times)}"
+    grown = (getrusage(RUSAGE_SELF).ru_maxrss - before) / 1024
+    evidence = f"median {middle:.3g} ms a step, 99 % below {slow:.3g} ms, of {len(times)}"
+    return f"{evidence}; peak memory rose by {grown:.3g} MiB"
 
 
 def _spread(tasks: Sequence[Task], count: int) -> tuple[Task, ...]:
-    """At most `count` tasks, evenly spaced, the first among them."""
-    size = len(tasks)
-    return tuple(tasks[i * size // min(count, size)] for i in range(min(count, size)))
+    """At most `count` tasks, the first among them: one of every stretch of the list, at a place that varies,
+    lest a list that repeats a pattern be met at the same point of it each time."""
+    size, count = len(tasks), min(count, len(tasks))
+    edges = [i * size // count for i in range(count + 1)] if count else []
+    return tuple(tasks[a + i * _STRIDE % (b - a)] for i, (a, b) in enumerate(pairwise(edges)))
 
 
 def _check_task(task: Task, env_class: type[AgenticEnv], split: Split) -> None:

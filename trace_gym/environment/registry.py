@@ -1,8 +1,9 @@
 """Finding suites: by entry point (`trace_gym.envs`), by file, and as Gymnasium ids.
 
-A suite is written `NAME[:SUBSET][?key=value&...]` or `path/to/module.py:ClassName[:SUBSET][?...]`. Options
-are the keyword parameters that the environment's `__init__` and `tasks` name explicitly. Leaves out agents
-and renderers, which have entry points of their own.
+A suite is written `NAME[:SUBSET][?key=value&...]` or `path/to/module.py:ClassName[:SUBSET][?...]`; several
+subsets have plus signs between them. Options are the keyword parameters that the environment's `__init__` and
+`tasks` name explicitly, and `sealed`, the file of a sealed split to go by. Leaves out agents and renderers,
+which have entry points of their own.
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ from hashlib import blake2b
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from typing import Any, get_type_hints
-from urllib.parse import parse_qsl
+from typing import Any
 
 import gymnasium
-from pydantic import TypeAdapter, ValidationError
 
 from trace_gym.core.errors import BadConfig, MissingExtra, boundary, unknown
 from trace_gym.core.task import Split, Task
 from trace_gym.environment.env import AgenticEnv, RewardRule
+from trace_gym.environment.query import options_of, parameters
+from trace_gym.environment.seal import Seal, read_seal
 
 GROUP = "trace_gym.envs"
 
@@ -39,24 +40,42 @@ class Suite:
     env_class: type[AgenticEnv]
     subset: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+    seal: Seal | None = None
 
     def tasks(self, split: Split) -> Sequence[Task]:
-        """The tasks of a split, of the subset only where one was named.
+        """The tasks of a split, of the subset only where one was named, as the sealed split has them if the
+        suite goes by one.
 
         A `tasks` method that takes `subset` filters for itself (and refuses an unknown one); otherwise the
-        tasks are read once through. Raises UnknownName for a subset without tasks.
+        tasks are read once through. Raises UnknownName for a subset without tasks, BadConfig for tasks that
+        are not those that were sealed.
         """
+        if self.seal is not None:
+            return self.seal.tasks([task for each in Split for task in self._listed(each)], split)
+        return self._listed(split)
+
+    def _listed(self, split: Split) -> Sequence[Task]:
+        """The tasks as the suite itself splits them."""
         listing: Callable[..., Sequence[Task]] = self.env_class.tasks
         given = _taken(self.options, listing)
         if not self.subset:
             return listing(split, **given)
+        parts = [self._part(split, subset, listing, given) for subset in self.subset.split("+")]
+        if len(parts) == 1:
+            return parts[0]
+        return list({task.id: task for part in parts for task in part}.values())
+
+    def _part(
+        self, split: Split, subset: str, listing: Callable[..., Sequence[Task]], given: Mapping[str, Any]
+    ) -> Sequence[Task]:
+        """The tasks of one subset."""
         if "subset" in inspect.signature(listing).parameters:
-            return listing(split, **given, subset=self.subset)
+            return listing(split, **given, subset=subset)
         everything = listing(split, **given)
-        found = [task for task in everything if task.subset == self.subset]
+        found = [task for task in everything if task.subset == subset]
         if not found:
             known = sorted({task.subset for task in everything if task.subset})
-            raise unknown(f"{self.name} {split} subset", self.subset, known)
+            raise unknown(f"{self.name} {split} subset", subset, known)
         return found
 
     def make(
@@ -75,6 +94,11 @@ class Suite:
         env.pool = cache(partial(self.tasks, split))
         return env
 
+    def make_drawing(self) -> AgenticEnv:
+        """A new environment that draws itself as an RGB array where its class can."""
+        drawing = "rgb_array" in self.env_class.metadata["render_modes"]
+        return self.make(render_mode="rgb_array" if drawing else None)
+
 
 def suite_names() -> tuple[str, ...]:
     """The installed suites, sorted."""
@@ -89,7 +113,13 @@ def suite(spec: str) -> Suite:
     """
     address, _, query = spec.partition("?")
     name, subset, env_class = _located(address)
-    return Suite(name, spec, env_class, subset, _options(env_class, query, spec))
+    known = parameters(env_class.tasks) | parameters(env_class.__init__) | {"sealed": Path}
+    given = options_of(query, known, kind=f"{env_class.suite} option", what=f"suite {spec!r}")
+    path = given.pop("sealed", None)
+    seal = None if path is None else read_seal(path)
+    if seal is not None and seal.suite != name:
+        raise BadConfig(f"{path} is a sealed split of suite {seal.suite!r}, not of {name!r}")
+    return Suite(name, spec, env_class, subset, given, seal)
 
 
 def register() -> None:
@@ -186,43 +216,7 @@ def _checked(loaded: object, where: str, name: str | None) -> type[AgenticEnv]:
     return loaded
 
 
-def _parameters(function: Callable[..., Any]) -> dict[str, Any]:
-    """The keyword parameters that may be set as options, with their annotations."""
-    hints = get_type_hints(function, include_extras=True)
-    fixed = ("self", "split", "subset", "render_mode")
-    variadic = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
-    listed = inspect.signature(function).parameters.values()
-    return {p.name: hints.get(p.name, str) for p in listed if p.name not in fixed and p.kind not in variadic}
-
-
 def _taken(options: Mapping[str, Any], function: Callable[..., Any]) -> dict[str, Any]:
     """Those options that the function names."""
-    known = _parameters(function)
+    known = parameters(function)
     return {key: value for key, value in options.items() if key in known}
-
-
-def _options(env_class: type[AgenticEnv], query: str, spec: str) -> dict[str, Any]:
-    """The options of a query string, converted to their annotated types."""
-    with boundary(BadConfig, ValueError, what=f"suite {spec!r}: options are written ?key=value&key=value"):
-        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else []
-    known = _parameters(env_class.tasks) | _parameters(env_class.__init__)
-    options: dict[str, Any] = {}
-    for key in dict.fromkeys(key for key, _ in pairs):
-        if key not in known:
-            raise unknown(f"{env_class.suite} option", key, sorted(known))
-        texts = [text for name, text in pairs if name == key]
-        options[key] = _converted(texts, known[key], f"suite {spec!r}: option {key!r}")
-    return options
-
-
-def _converted(texts: list[str], annotation: Any, where: str) -> Any:
-    """The value that one text, or a list of them, stands for."""
-    adapter = TypeAdapter(annotation)
-    problem = f"is given {len(texts)} times"
-    for candidate in [texts[0], texts] if len(texts) == 1 else [texts]:
-        try:
-            return adapter.validate_python(candidate)
-        except ValidationError as error:
-            if candidate is not texts:
-                problem = f"{error.errors(include_url=False)[0]['msg']}, got {candidate!r}"
-    raise BadConfig(f"{where}: {problem}")

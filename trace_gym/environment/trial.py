@@ -16,7 +16,8 @@ from trace_gym.core.action import Action, ToolSpec
 from trace_gym.core.check import Verdict
 from trace_gym.core.errors import TraceGymError
 from trace_gym.core.task import Split, Task
-from trace_gym.environment.env import AgenticEnv
+from trace_gym.environment.browser_env import BrowserEnv
+from trace_gym.environment.env import AgenticEnv, RewardRule
 from trace_gym.environment.registry import Suite
 from trace_gym.environment.spaces import ActionSpace
 
@@ -39,6 +40,16 @@ class Plan:
         for name in ("tasks", "episodes", "forks", "fuzz", "scan"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+    @classmethod
+    def fitting(cls, suite: Suite) -> Plan:
+        """The usual plan; smaller ones for suites whose steps run programs, or live in a browser, and so take
+        long."""
+        if suite.env_class.fork == "sandbox":
+            return cls(episodes=60, forks=30, fuzz=200)
+        if issubclass(suite.env_class, BrowserEnv):
+            return cls(tasks=6, episodes=16, forks=8, fuzz=200)
+        return cls()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +126,17 @@ class Subject:
     clock: Callable[[], float]
     tasks: dict[Split, tuple[Task, ...]] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
+    made: list[AgenticEnv] = field(default_factory=list)
+
+    def make(self, *, reward: RewardRule | None = None) -> AgenticEnv:
+        """A new environment of the suite, which `close` closes if nobody does before."""
+        self.made.append(self.suite.make() if reward is None else self.suite.make(reward=reward))
+        return self.made[-1]
+
+    def close(self) -> None:
+        """Close what was made: an environment may hold a sandbox or a browser."""
+        while self.made:
+            self.made.pop().close()
 
     def rng(self, *stream: int) -> np.random.Generator:
         """A generator of its own for each purpose."""

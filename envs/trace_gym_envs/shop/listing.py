@@ -1,0 +1,79 @@
+"""The tasks of the shop: as many as one likes, over worlds that never straddle the splits.
+
+A family is a world: its goods, people and rules. Every world has errands of all twelve kinds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from random import Random
+from types import MappingProxyType
+from typing import Final
+
+from trace_gym.core.errors import BadConfig, unknown
+from trace_gym.core.task import Limits, Split, Task
+from trace_gym.environment.tasks import LazyTasks
+from trace_gym_envs.shop.errand import Errand
+from trace_gym_envs.shop.kinds import afterwards, buying, goods
+from trace_gym_envs.shop.kinds.history import history
+from trace_gym_envs.shop.kinds.refusal import refusal
+from trace_gym_envs.shop.world import World, world, world_name
+
+KINDS: Final[Mapping[str, Callable[[Random, World], Errand]]] = MappingProxyType(
+    {
+        "find": goods.find,
+        "compare": goods.compare,
+        "cart": goods.cart,
+        "coupon": goods.coupon,
+        "checkout": buying.checkout,
+        "address": buying.address,
+        "return": afterwards.send_back,
+        "history": history,
+        "review": afterwards.review,
+        "stock": buying.stock,
+        "account": buying.account,
+        "refusal": refusal,
+    }
+)
+
+WORLDS: Final = MappingProxyType({Split.TRAIN: 40, Split.TEST: 12})
+PER_WORLD: Final = MappingProxyType({Split.TRAIN: 1200, Split.TEST: 600})
+"""Errands per world: 48,000 for training, 7,200 for testing."""
+
+MAX_TURNS: Final = 36
+SECRET: Final = ("item number", "order number", "rule", "amount")
+"""Sorts of answers that cannot stand in the request by accident."""
+
+
+def listed(suite: str, split: Split, *, subset: str = "", worlds: int | None = None) -> Sequence[Task]:
+    """The errands of a split, the worlds in turn; `subset` names a kind, "" takes all in turn; `worlds`:
+    that many instead of the usual number. Raises UnknownName, BadConfig."""
+    if subset and subset not in KINDS:
+        raise unknown(f"{suite} subset", subset, list(KINDS))
+    if worlds is not None and worlds < 1:
+        raise BadConfig(f"worlds must be at least 1, got {worlds}")
+    count, names = WORLDS[split] if worlds is None else worlds, list(KINDS)
+
+    def make(index: int) -> Task:
+        number, at = divmod(index, count)
+        if subset:
+            number = number * len(names) + (names.index(subset) - at) % len(names)
+        kind = names[(number + at) % len(names)]
+        return errand_task(suite, split, world_name(split, at), kind, number)
+
+    return LazyTasks(PER_WORLD[split] // (len(names) if subset else 1) * count, make)
+
+
+def errand_task(suite: str, split: Split, place: str, kind: str, number: int) -> Task:
+    """The task of a kind in a world that a number stands for."""
+    errand = KINDS[kind](Random(f"{place} {kind} {number}"), world(place))
+    return Task(
+        id=f"{place}/{kind}/{number}",
+        suite=suite,
+        split=split,
+        family=place,
+        seed=number,
+        subset=kind,
+        payload=errand.payload(),
+        limits=Limits(max_turns=MAX_TURNS),
+    )
