@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trace_gym.core.budget import Budget, Cost
+from trace_gym.core.budget import Budget, Cost, Pace
 
 
 def test_reservations_are_granted_up_to_what_is_left_here_and_above():
@@ -50,3 +50,12 @@ def test_sampled_tokens_never_exceed_the_limit(asks, limit):
         budget.charge(Cost(decoded=min(used, granted)), reserved_tokens=granted)
         assert budget.spent.decoded <= limit
         assert budget.left("tokens") == limit - budget.spent.decoded
+
+
+def test_a_pace_replaces_the_clock():
+    """Two steps of 3 s, five sampled tokens of .5 s, four added context tokens of .25 s; the rest stays."""
+    played = Cost(fresh=9, cached=7, decoded=5, steps=2, model_seconds=100.0, env_seconds=100.0, usd=0.5)
+    paced = Pace(step_s=3.0, token_s=0.5, context_s=0.25).timed(played, context=4)
+    assert paced == Cost(fresh=9, cached=7, decoded=5, steps=2, model_seconds=3.5, env_seconds=6.0, usd=0.5)
+    with pytest.raises(ValueError, match="token_s must not be negative, got -1"):
+        Pace(token_s=-1.0)

@@ -98,3 +98,8 @@ def test_an_episode_cut_at_max_turns_without_a_finding_failed():
 def test_log_probs_belong_to_tokens():
     with pytest.raises(ValueError, match="1 log-probs for 2 sampled tokens"):
         Turn(0, 0, Actor.POLICY, "", action_ids=ids([1, 2]), logprobs=floats([-1.0]))
+
+
+def test_a_forest_is_named_in_a_few_words() -> None:
+    forest = Forest(3, [RolloutTree.planted(0, TASK)])
+    assert repr(forest) == "Forest(step=3)"

@@ -13,6 +13,7 @@ from trace_gym.schedule.beta import BetaPredictor, Targets
 from trace_gym.schedule.quality import PredictionQuality, bare_samples
 from trace_gym.schedule.trace import Trace
 from trace_gym.schedule.uniform import Uniform
+from trace_gym.testing import grow_forest
 
 
 def root(task: str, suite: str = "world") -> Prefix:
@@ -150,3 +151,26 @@ def test_bad_numbers_are_refused() -> None:
         BetaPredictor(shares=0)
     with pytest.raises(ValueError, match="forget must lie in"):
         BetaPredictor(forget=0.0)
+
+
+def test_checks_may_be_left_out() -> None:
+    """With them a prefix whose check passed is judged apart; without it is one of its depth."""
+    passed, failed = (
+        Prefix("toy/t0", "toy", 1, 20, (Verdict.of("done", won, evidence=""),)) for won in (True, False)
+    )
+    forest = grow_forest(["0 1 1 +"], ["0 1 1 -"])
+    heard, deaf = BetaPredictor(), BetaPredictor(verdicts=False)
+    for predictor in (heard, deaf):
+        predictor.learn(forest)
+    one, two = heard.predict([passed, failed])
+    assert one.concentration != two.concentration
+    one, two = deaf.predict([passed, failed])
+    assert one == two
+
+
+def test_targets_may_be_spelled() -> None:
+    assert BetaPredictor(targets="own").predict([root("x")]) == BetaPredictor(targets=Targets.OWN).predict(
+        [root("x")]
+    )
+    with pytest.raises(ValueError, match="'mine' is not a valid Targets"):
+        BetaPredictor(targets="mine")

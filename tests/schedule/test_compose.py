@@ -215,6 +215,30 @@ def test_rules_cannot_overspend(world) -> None:
         play.step(Composed(UniformRoots(2), Greedy()), Budget(trajectories=4))
 
 
+class Reopens(UniformRoots):
+    """Grants more roots to a prompt that it was done with."""
+
+    def again(self, index, pool, standings, *, limit, rng):
+        done = [i for i, standing in standings.items() if i != index and not standing.running]
+        return [Choice(done[0], 1, "more")] if done else []
+
+
+def test_rules_cannot_reopen_a_prompt(world) -> None:
+    play = world(values=[0.5] * 2, turns=[1] * 2)
+    with pytest.raises(ValueError, match=r"more roots of prompts that it was done with: \{0\}"):
+        play.step(Composed(Reopens(2), NoForks()), Budget(trajectories=8))
+
+
+def test_promised_and_real_tokens(world) -> None:
+    """Every turn samples 5 tokens: roots of three turns 15, continuations of turn t 5 (3 - t)."""
+    play = world(values=[0.5], turns=[3])
+    _, metrics = play.step(Trace(2, 1), Budget(trajectories=4))
+    assert metrics["roots_tokens"] == 15
+    spent = sum(metrics.get(f"forks_at_{t}", 0) * 5 * (3 - t) for t in (1, 2))
+    assert metrics["forks_tokens"] == spent / 2
+    assert "roots_tokens_predicted" not in metrics
+
+
 def test_events_out_of_place_are_refused(world) -> None:
     play = world(values=[0.5], turns=[1])
     scheduler = Uniform(2)

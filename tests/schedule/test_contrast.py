@@ -12,8 +12,11 @@ from trace_gym.schedule.contrast import (
     allocate_prefixes,
     allocate_roots,
     allocate_roots_exact,
+    allocate_units,
     flip_probability,
+    moment,
     prefix_contrast,
+    prefix_marginal,
     root_contrast,
     root_marginal,
 )
@@ -100,6 +103,49 @@ def test_prefixes_by_hand() -> None:
     assert allocate_prefixes([], 3).tolist() == []
 
 
+@pytest.mark.parametrize(
+    ("mean", "c"), [(0.5, 2.0), (0.2, 7.0), (0.9, 0.5), (0.5, 1e6), (0.0, 3.0), (1.0, 3.0)]
+)
+@pytest.mark.parametrize("m", [0, 1, 2, 5])
+def test_moments_of_a_beta_are_the_product(mean: float, c: float, m: int) -> None:
+    a, b = mean * c, (1 - mean) * c
+    product_ = float(np.prod([(a + j) / (a + b + j) for j in range(m)]))
+    assert float(moment(mean, m, c)) == pytest.approx(product_, rel=1e-6)
+    assert float(moment(mean, m)) == pytest.approx(mean**m)
+
+
+def test_expected_contrast_by_hand() -> None:
+    """Beta(1, 1): E[v^m] = 1/(m+1), so V(2) = 1 - 2/3 = 1/3 and V(3) = 1/2, against 1/2 and 3/4 for a v known
+    to be 1/2; a third continuation after two that did not flip adds 1/3 - 1/4."""
+    assert root_contrast(0.5, [2, 3], 2.0).tolist() == pytest.approx([1 / 3, 1 / 2])
+    assert root_marginal(0.5, [1, 2, 3, 4], 2.0).tolist() == pytest.approx([0, 1 / 3, 1 / 6, 1 / 10])
+    assert prefix_contrast(0.5, [1, 2], 2.0).tolist() == pytest.approx([1 / 2, 2 / 3])
+    assert prefix_marginal(0.5, [1, 2, 3], 2.0).tolist() == pytest.approx([1 / 2, 1 / 6, 1 / 12])
+    assert prefix_marginal(0.3, [1, 2], None).tolist() == pytest.approx([0.3, 0.21])
+
+
+def test_unknown_and_measured_one_half_differ() -> None:
+    """The plug-in cannot tell them apart; in expectation the well-known one half is worth more roots."""
+    counts = allocate_roots([0.5, 0.5], 4, cap=8, concentration=[2.0, 200.0])
+    assert counts.tolist() == [0, 4]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.tuples(PROBABILITY, st.sampled_from([0.5, 2.0, 9.0, 300.0])), max_size=6),
+    st.integers(0, 22),
+    st.integers(2, 9),
+)
+def test_expected_roots_are_exact(beliefs: list[tuple[float, float]], total: int, cap: int) -> None:
+    v, c = [v for v, _ in beliefs], [c for _, c in beliefs]
+    counts = allocate_roots(v, total, cap=cap, concentration=c)
+    exact = allocate_roots_exact(v, total, cap=cap, concentration=c)
+    assert counts.sum() == exact.sum() <= total
+    assert not ((counts == 1) | (counts > cap)).any()
+    best = root_contrast(v, exact, c).sum()
+    assert root_contrast(v, counts, c).sum() == pytest.approx(best, abs=1e-9)
+
+
 @settings(max_examples=400, deadline=None)
 @given(st.lists(PROBABILITY, max_size=7), st.integers(0, 26), st.integers(2, 10), st.booleans())
 def test_roots_are_exact(v: list[float], total: int, cap: int, random: bool) -> None:
@@ -151,6 +197,38 @@ def test_prefixes_are_exact(flips: list[float], total: int, random: bool) -> Non
     best = max(float(prefix_contrast(flips, k).sum()) for k in every)
     assert counts.sum() == total
     assert float(prefix_contrast(flips, counts).sum()) == pytest.approx(best, abs=1e-9)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.lists(PROBABILITY, min_size=4, max_size=4), min_size=1, max_size=4),
+    st.integers(0, 14),
+    st.booleans(),
+)
+def test_units_are_exact(rows: list[list[float]], total: int, random: bool) -> None:
+    gains = -np.sort(-np.array(rows), axis=1)
+    counts = allocate_units(gains, total, rng=np.random.default_rng(total) if random else None)
+    spent = min(total, 4 * len(rows))
+    every = [k for k in product(range(5), repeat=len(rows)) if sum(k) == spent]
+
+    def value(k) -> float:
+        return float(sum(gains[i, :n].sum() for i, n in enumerate(k)))
+
+    assert counts.sum() == spent
+    assert value(counts) == pytest.approx(max(map(value, every)), abs=1e-9)
+
+
+def test_units_by_hand() -> None:
+    """.5 .3 | .4 .2: three units are .5, .4, .3; ties go to the first unit of everybody before any second."""
+    assert allocate_units([[0.5, 0.3], [0.4, 0.2]], 3).tolist() == [2, 1]
+    assert allocate_units([[0.5, 0.5], [0.5, 0.5], [0.5, 0.5]], 3).tolist() == [1, 1, 1]
+    assert allocate_units(np.zeros((0, 3)), 3).tolist() == []
+    with pytest.raises(ValueError, match="must not rise"):
+        allocate_units([[0.1, 0.2]], 1)
+    with pytest.raises(ValueError, match="a row each"):
+        allocate_units([0.1, 0.2], 1)
+    with pytest.raises(ValueError, match="must not be negative"):
+        allocate_units([[0.1]], -1)
 
 
 def test_ties_fall_to_everybody_in_turn() -> None:

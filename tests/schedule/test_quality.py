@@ -43,6 +43,8 @@ def test_two_steps_by_hand() -> None:
         "ece_prefix": pytest.approx(0.4),
         "auc_depth_0": 1.0,
         "auc_depth_1": 0.5,
+        "brier_unseen": pytest.approx(0.49 / 3),
+        "brier_unseen_constant": 0.25,
     }
     again = PredictionQuality(prior=2.0)
     again.load_state_dict(json.loads(json.dumps(quality.state_dict())))
@@ -53,6 +55,8 @@ def test_two_steps_by_hand() -> None:
         "auc_root": 0.5,
         "ece_root": pytest.approx(0.0),
         "auc_depth_0": 0.5,
+        "brier_unseen": 0.25,
+        "brier_unseen_constant": pytest.approx(1 / 9),
     }
     assert quality.measure(SECOND) == expected
     assert again.measure(SECOND) == expected

@@ -5,8 +5,9 @@ import pytest
 
 from trace_gym.core.budget import Budget
 from trace_gym.core.predictor import Prediction
+from trace_gym.schedule.belief import Belief
 from trace_gym.schedule.rule import Played, Trajectory
-from trace_gym.schedule.trace import Belief, Trace, TraceForks, TraceRoots
+from trace_gym.schedule.trace import Trace, TraceForks, TraceRoots
 
 
 def trajectory(rollout: int, success: bool, first: int, *values: float) -> Trajectory:
@@ -92,7 +93,10 @@ def test_without_a_predictor_prompts_and_prefixes_are_random(world) -> None:
             if grant.anchor.node == 0:
                 times[grant.anchor.tree] += 1
                 assert grant.propensity == pytest.approx(2 / 6)
-                assert grant.reason == "V~=0.50 (no prediction), 3 roots are mixed with p=0.75"
+                reason = "V~=0.50 (no prediction), 3 roots are mixed with p=0.75, drawn from ties with p=0.33"
+                assert grant.reason == reason
+            else:
+                assert grant.reason.endswith(f", drawn from ties with p={grant.propensity:.2f}")
         depths += [metrics.get(f"forks_at_{d}", 0.0) for d in range(4)]
     assert times.sum() == 300
     assert times.min() > 30

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from trace_gym.core.action import Action, ToolSpec
 from trace_gym.core.budget import FREE, Cost
@@ -62,6 +62,16 @@ class Agent(Protocol):
 
     async def act(self, view: View) -> Move:
         """Choose the next action. Raises ModelFailed, ContextExceeded."""
+        ...
+
+
+@runtime_checkable
+class Attending(Protocol):
+    """An agent that keeps something open for every rollout, such as a program, and must hear of its end."""
+
+    async def leave(self, tip: Turn) -> None:
+        """The rollout whose newest turn is `tip` has ended; its action is the last that `act` gave, unless
+        that raised. Never raises."""
         ...
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,27 @@ class Cost:
 
 
 FREE = Cost()
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds that things are taken to last in place of what a clock says, so that a run costs the same
+    again: an environment step, a sampled token, a context token that a turn adds. What a fork shares with
+    others is not paid for again."""
+
+    step_s: float = 0.0
+    token_s: float = 0.0
+    context_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("step_s", "token_s", "context_s"):
+            if not getattr(self, name) >= 0.0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+
+    def timed(self, cost: Cost, *, context: int) -> Cost:
+        """The cost of a turn that added `context` tokens, with these seconds in place of its own."""
+        model = self.token_s * cost.decoded + self.context_s * context
+        return replace(cost, model_seconds=model, env_seconds=self.step_s * cost.steps)
 
 
 class Budget:

@@ -15,6 +15,11 @@ class Status(StrEnum):
     ERROR = "error"
     SKIPPED = "skipped"
 
+    @property
+    def mark(self) -> str:
+        """One character: + passed, - failed, ! broken, ? not yet."""
+        return {"pass": "+", "fail": "-", "error": "!"}.get(self, "?")
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:

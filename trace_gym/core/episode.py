@@ -22,15 +22,21 @@ class Actor(StrEnum):
 
 
 class StopReason(StrEnum):
-    """Why a rollout ended. CENSORED: the budget cut it, neither success nor failure.
-    INVALID: something outside the agent's control broke."""
+    """Why a rollout ended. LIMIT: it used up its own allowance of tokens, seconds or money, which counts as
+    MAX_TURNS does. CENSORED: the budget cut it, neither success nor failure. INVALID: something outside the
+    agent's control broke."""
 
     TERMINATED = "terminated"
     MAX_TURNS = "max_turns"
     CONTEXT = "context"
+    LIMIT = "limit"
     CENSORED = "censored"
     CANCELLED = "cancelled"
     INVALID = "invalid"
+
+
+SCORED = (StopReason.TERMINATED, StopReason.MAX_TURNS, StopReason.CONTEXT, StopReason.LIMIT)
+"""Ends whose outcome counts."""
 
 
 class FailureCause(StrEnum):
@@ -47,6 +53,19 @@ class FailureCause(StrEnum):
     CONTEXT = "context"
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Who played a turn and how long its parts took, in seconds of a steady clock: `entered` until the
+    environment stood where the turn begins, `acted` until the agent had answered, `stepped` until the
+    environment had. What an agent took beyond the turn's own `model_seconds` it waited: for others of its
+    batch, or for tokens of the budget."""
+
+    worker: str
+    entered: float
+    acted: float
+    stepped: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Turn:
     """One node of a rollout tree: an action and what came of it. Node 0 is the task itself.
@@ -55,7 +74,8 @@ class Turn:
     a first turn, else the rendered observation of the parent. Siblings therefore share them.
     `action_ids` (A,), `logprobs` (A,) and `entropy` (A,), in nats, are what the policy sampled;
     `hidden` (D,) is the policy's last hidden state at the end of the context, a feature of the *parent*.
-    `rollout` is the rollout (an index into the tree's `rollouts`) that produced the turn.
+    `rollout` is the rollout (an index into the tree's `rollouts`) that produced the turn. `span` is for
+    whoever looks at a run; a turn that is read back from a journal may be without.
     """
 
     parent: int
@@ -76,6 +96,7 @@ class Turn:
     truncated: bool = False
     digest: str = ""
     cost: Cost = FREE
+    span: Span | None = None
 
     def __post_init__(self) -> None:
         if len(self.logprobs) != len(self.action_ids):
@@ -103,7 +124,7 @@ class Rollout:
     @property
     def scored(self) -> bool:
         """Does its outcome count (neither running, censored, cancelled nor invalid)?"""
-        return self.stop in (StopReason.TERMINATED, StopReason.MAX_TURNS, StopReason.CONTEXT)
+        return self.stop in SCORED
 
     @property
     def spent(self) -> int:
@@ -124,7 +145,7 @@ class Episode:
     @property
     def success(self) -> bool | None:
         """True or False where the outcome counts; None where it is censored, cancelled or invalid."""
-        if self.stop in (StopReason.CENSORED, StopReason.CANCELLED, StopReason.INVALID):
+        if self.stop not in SCORED:
             return None
         verdict = success(self.turns[-1].verdicts)
         return False if verdict is None and self.stop is not StopReason.TERMINATED else verdict

@@ -43,6 +43,27 @@ class EnvironmentFailed(TraceGymError):
     """The environment broke for a reason outside the agent's control; the episode is invalid."""
 
 
+class SandboxFailed(EnvironmentFailed):
+    """A sandbox, or the daemon behind it, broke for a reason outside the agent's control."""
+
+
+class SandboxUnavailable(TraceGymError):
+    """This machine has no sandbox of the kind asked for; the text says how to get one."""
+
+
+class BrowserFailed(EnvironmentFailed):
+    """A page, or the browser behind it, broke for a reason outside the agent's control."""
+
+
+class BrowserUnavailable(TraceGymError):
+    """This machine has no browser; the text says how to get one."""
+
+
+class PathRefused(TraceGymError):
+    """A file of a sandbox cannot be read or written: it is not there, too large, or outside the writable
+    folders. The agent's doing or mistake, so the answer to a tool call, never a broken environment."""
+
+
 class ModelFailed(TraceGymError):
     """The model or its server did not answer as it must; the episode is invalid."""
 

@@ -48,6 +48,11 @@ class Journal(Protocol):
         """A finished turn."""
         ...
 
+    def pictured(self, step: int, tree: RolloutTree, node: int, picture: bytes) -> None:
+        """What the environment looked like after a turn that was written before, as a PNG image. Written
+        only where screenshots are asked for; nothing depends on it."""
+        ...
+
     def stopped(self, step: int, tree: RolloutTree, rollout: int) -> None:
         """A rollout has ended."""
         ...

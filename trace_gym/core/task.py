@@ -17,16 +17,28 @@ class Split(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of one episode. `max_turns` counts agent actions; `step_timeout_s` is wall time of one step."""
+    """Bounds of one episode. `max_turns` counts agent actions; `step_timeout_s` is wall time of one step.
+
+    `max_tokens` sampled, `max_seconds` of model and environment and `max_usd` bound the whole episode, a
+    shared prefix included; None is no bound. Tokens are a hard bound (the last turn may sample what is left);
+    seconds and money are looked at before every turn.
+    """
 
     max_turns: int = 20
     step_timeout_s: float = 30.0
+    max_tokens: int | None = None
+    max_seconds: float | None = None
+    max_usd: float | None = None
 
     def __post_init__(self) -> None:
         if self.max_turns < 1:
             raise ValueError(f"max_turns must be at least 1, got {self.max_turns}")
         if self.step_timeout_s <= 0:
             raise ValueError(f"step_timeout_s must be positive, got {self.step_timeout_s}")
+        for name in ("max_tokens", "max_seconds", "max_usd"):
+            bound = getattr(self, name)
+            if bound is not None and bound <= 0:
+                raise ValueError(f"{name} must be positive, got {bound}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,10 +148,11 @@ class RolloutTree:
 
 @dataclass(slots=True)
 class Forest:
-    """The trees of one step, one per task played."""
+    """The trees of one step, one per task played. They are not in its `repr`: asyncio takes that of whatever
+    a main coroutine returns, which for a large forest lasted longer than to play it."""
 
     step: int
-    trees: list[RolloutTree]
+    trees: list[RolloutTree] = field(repr=False)
 
     @property
     def cost(self) -> Cost:

@@ -57,7 +57,7 @@ class BetaPredictor:
     Each level's prior is the mean of the level above at a weight of `strength` rollouts; above the topmost
     stands 1/2. A level without counts hands the mean on, worth `strength`. Counts lose the factor `decay` a
     step, for the policy changes; those worth less than `forget` rollouts are dropped. The share of checks
-    passed (weighted) is rounded to 1/`shares`.
+    passed (weighted) is rounded to 1/`shares`; without `verdicts` it is left out.
     State: the counts and the number of steps learnt.
     """
 
@@ -68,7 +68,8 @@ class BetaPredictor:
         strength: float = 2.0,
         shares: int = 10,
         forget: float = 0.01,
-        targets: Targets = Targets.BARE,
+        targets: Targets | str = Targets.BARE,
+        verdicts: bool = True,
     ) -> None:
         if not 0.0 < decay <= 1.0:
             raise ValueError(f"decay must lie in (0, 1], got {decay}")
@@ -82,7 +83,8 @@ class BetaPredictor:
         self._strength = strength
         self._shares = shares
         self._forget = forget
-        self._targets = targets
+        self._targets = Targets(targets)
+        self._verdicts = verdicts
         self._cells: dict[Key, Cell] = {}
         self._step = 0
 
@@ -142,7 +144,7 @@ class BetaPredictor:
         return accumulate(((part,) for part in parts), initial=())
 
     def _share(self, prefix: Prefix) -> int:
-        found = any(v.status in (Status.PASS, Status.FAIL) for v in prefix.verdicts)
+        found = self._verdicts and any(v.status in (Status.PASS, Status.FAIL) for v in prefix.verdicts)
         return round(potential(prefix.verdicts) * self._shares) if prefix.depth and found else NO_FINDING
 
     def _lessons(self, tree: RolloutTree) -> Iterator[tuple[Prefix, float, float, float]]:

@@ -93,7 +93,8 @@ class PredictionQuality:
         """Measure a step's samples, then take them into the baselines.
 
         For `root` and `prefix` each: `brier_KIND`, `brier_KIND_constant`, `brier_KIND_counts`, `auc_KIND`,
-        `ece_KIND`; `auc_depth_D` for every depth. What cannot be measured is left out.
+        `ece_KIND`; `auc_depth_D` for every depth; `brier_unseen` and `brier_unseen_constant` at the roots of
+        tasks that were never played before. What cannot be measured is left out.
         """
         kinds = {
             "root": [sample for sample in samples if sample.depth == 0],
@@ -103,6 +104,12 @@ class PredictionQuality:
         for kind, these in kinds.items():
             if these:
                 metrics |= self._measure(kind, these)
+        unseen = [sample for sample in kinds["root"] if not self._task_seen[sample.task]]
+        if unseen:
+            constant = self._won["root"] / self._seen["root"] if self._seen["root"] else 0.5
+            outcomes = [sample.outcome for sample in unseen]
+            metrics["brier_unseen"] = brier([sample.predicted for sample in unseen], outcomes)
+            metrics["brier_unseen_constant"] = brier(constant, outcomes)
         for depth in sorted({sample.depth for sample in samples}):
             metrics |= _auc(f"auc_depth_{depth}", [sample for sample in samples if sample.depth == depth])
         for kind, these in kinds.items():

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from trace_gym.schedule.compose import Composed
 from trace_gym.schedule.rule import Choice, Played
-from trace_gym.schedule.trace import Belief, TraceRoots
 
 
 class RandomForks:
@@ -39,26 +37,3 @@ class RandomForks:
         reason = f"random: {count} continuations over {len(nodes)} prefixes"
         share = min(1.0, count / len(nodes))
         return [Choice(node, int(k), reason, share) for node, k in zip(nodes, counts, strict=True) if k]
-
-
-class TraceRandomForks(Composed):
-    """TRACE's roots with continuations from random prefixes; options as for `Trace`."""
-
-    def __init__(
-        self,
-        roots: int | None = None,
-        continuations: int = 2,
-        *,
-        cap: int = 8,
-        pool_factor: float = 1.0,
-        epsilon: float = 0.0,
-        prior: float = 0.5,
-        cold_steps: int = 0,
-        seed: int = 0,
-    ) -> None:
-        belief = Belief(prior=prior, cold_steps=cold_steps)
-        super().__init__(
-            TraceRoots(roots, cap=cap, pool_factor=pool_factor, epsilon=epsilon, belief=belief),
-            RandomForks(continuations),
-            seed=seed,
-        )

@@ -3,7 +3,8 @@
 With B trajectories and N continuations a root, M = floor(B / (1+N)) roots are shared out over the pool (stage
 1); a prompt whose m roots are in shares m N continuations out over its own prefixes (stage 2). What the paper
 leaves open is an option, and its default says what we chose. With a constant predictor this means random
-prompts and random prefixes among ties. Leaves out the predictor, which is asked by the collector.
+prompts and random prefixes among ties, and the grants' reasons say so. Leaves out the predictor, which is
+asked by the collector.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
-from trace_gym.core.predictor import Prediction
 from trace_gym.core.scheduler import Candidate
+from trace_gym.schedule.belief import Belief
 from trace_gym.schedule.compose import Composed
 from trace_gym.schedule.contrast import (
     DECIMALS,
@@ -27,40 +28,16 @@ from trace_gym.schedule.contrast import (
     prefix_contrast,
     root_contrast,
 )
+from trace_gym.schedule.draw import tie_shares
 from trace_gym.schedule.rule import Choice, Played
-
-
-class Belief:
-    """V~ as the allocator sees it: the predicted mean, or `prior` where there is no prediction and during the
-    first `cold_steps` steps, when the predictor has learnt too little to be followed."""
-
-    def __init__(self, *, prior: float = 0.5, cold_steps: int = 0) -> None:
-        if not 0.0 < prior < 1.0:
-            raise ValueError(f"prior must lie in (0, 1), got {prior}")
-        if cold_steps < 0:
-            raise ValueError(f"cold_steps must not be negative, got {cold_steps}")
-        self._prior = prior
-        self._cold_steps = cold_steps
-
-    def value(self, prediction: Prediction | None, *, step: int) -> float:
-        """V~ in [0, 1]."""
-        if prediction is None or step < self._cold_steps:
-            return self._prior
-        return prediction.mean
-
-    def words(self, prediction: Prediction | None, *, step: int) -> str:
-        """V~ for people."""
-        value = f"V~={self.value(prediction, step=step):.2f}"
-        if prediction is None:
-            return f"{value} (no prediction)"
-        return f"{value} (cold start)" if step < self._cold_steps else value
 
 
 class TraceRoots:
     """Stage 1: maximise `sum V_root(V~(x_i), m_i)` with `sum m_i = M`, m_i in {0, 2..cap}.
 
     `roots` is M (None: as many as the budget pays), `pool_factor` the candidates wanted per root. A share
-    `epsilon` of the roots goes, in pairs, to prompts drawn at random, so that none starves.
+    `epsilon` of the roots goes, in pairs, to prompts drawn at random, so that none starves. `posterior`
+    (ours) maximises the expectation over V~'s own uncertainty.
     """
 
     def __init__(
@@ -70,7 +47,9 @@ class TraceRoots:
         cap: int = 8,
         pool_factor: float = 1.0,
         epsilon: float = 0.0,
-        belief: Belief | None = None,
+        posterior: bool = False,
+        prior: float = 0.5,
+        cold_steps: int = 0,
     ) -> None:
         if roots is not None and roots < 2:
             raise ValueError(f"roots must be at least 2 (one has no contrast), got {roots}")
@@ -84,7 +63,7 @@ class TraceRoots:
         self._cap = cap
         self._pool_factor = pool_factor
         self._epsilon = epsilon
-        self._belief = belief or Belief()
+        self._belief = Belief(prior=prior, cold_steps=cold_steps, posterior=posterior)
 
     @property
     def pool_size(self) -> int | None:
@@ -98,24 +77,33 @@ class TraceRoots:
         bounds = [bound for bound in (self._roots, limit) if bound is not None]
         if not bounds:
             raise ValueError("trace needs a budget of trajectories or a number of roots")
-        v = np.array([self._belief.value(c.prediction, step=step) for c in pool])
+        v = self._belief.values(pool, step=step)
+        sure = self._belief.sures((c.prediction for c in pool), step=step)
         explored = np.zeros(len(pool), dtype=bool)
         pairs = min(len(pool), int(self._epsilon * min(bounds)) // 2)
         explored[rng.permutation(len(pool))[:pairs]] = True
         counts = np.where(explored, 2, 0)
-        counts[~explored] = allocate_roots(v[~explored], min(bounds) - 2 * pairs, cap=self._cap, rng=rng)
-        chance = _propensity(v, counts, explored)
+        counts[~explored] = allocate_roots(
+            v[~explored],
+            min(bounds) - 2 * pairs,
+            cap=self._cap,
+            concentration=None if sure is None else sure[~explored],
+            rng=rng,
+        )
+        chance = _propensity(root_contrast(v, 2, sure), counts, explored)
         return [
-            Choice(c.index, int(m), self._reason(c, int(m), bool(random), step=step), float(p))
+            Choice(c.index, int(m), self._reason(c, int(m), bool(random), float(p), step=step), float(p))
             for c, m, random, p in zip(pool, counts, explored, chance, strict=True)
             if m
         ]
 
-    def _reason(self, candidate: Candidate, m: int, explored: bool, *, step: int) -> str:
+    def _reason(self, candidate: Candidate, m: int, explored: bool, chance: float, *, step: int) -> str:
         value = self._belief.value(candidate.prediction, step=step)
+        sure = self._belief.sure(candidate.prediction, step=step) if self._belief.posterior else None
         words = self._belief.words(candidate.prediction, step=step)
         chosen = f"drawn at random (epsilon={self._epsilon:g}), " if explored else ""
-        return f"{chosen}{words}, {m} roots are mixed with p={float(root_contrast(value, m)):.2f}"
+        tied = "" if explored or chance == 1.0 else f", drawn from ties with p={chance:.2f}"
+        return f"{chosen}{words}, {m} roots are mixed with p={float(root_contrast(value, m, sure)):.2f}{tied}"
 
 
 class TraceForks:
@@ -127,13 +115,18 @@ class TraceForks:
     """
 
     def __init__(
-        self, continuations: int = 2, *, root_prefix: bool = False, belief: Belief | None = None
+        self,
+        continuations: int = 2,
+        *,
+        root_prefix: bool = False,
+        prior: float = 0.5,
+        cold_steps: int = 0,
     ) -> None:
         if continuations < 1:
             raise ValueError(f"continuations must be at least 1 a root, got {continuations}")
         self._continuations = continuations
         self._root_prefix = root_prefix
-        self._belief = belief or Belief()
+        self._belief = Belief(prior=prior, cold_steps=cold_steps)
 
     @property
     def per_root(self) -> int:
@@ -152,7 +145,7 @@ class TraceForks:
         v = [self._belief.value(prediction, step=step) for _, _, _, prediction in spots]
         flips = flip_probability(v, [success for _, _, success, _ in spots])
         counts = allocate_prefixes(flips, count, rng=rng)
-        chances = _shares(flips, counts)
+        chances = tie_shares(flips, counts)
         chosen: dict[int, Choice] = {}
         for (node, turn, success, prediction), flip, k, chance in zip(
             spots, flips, counts, chances, strict=True
@@ -160,7 +153,7 @@ class TraceForks:
             if k:
                 before = chosen[node].count if node in chosen else 0
                 words = self._belief.words(prediction, step=step)
-                reason = _fork_reason(turn, success, words, float(flip), int(k))
+                reason = _fork_reason(turn, success, words, float(flip), int(k), float(chance))
                 chosen[node] = Choice(node, before + int(k), reason, float(chance))
         return list(chosen.values())
 
@@ -182,38 +175,39 @@ class Trace(Composed):
         cold_steps: int = 0,
         seed: int = 0,
     ) -> None:
-        belief = Belief(prior=prior, cold_steps=cold_steps)
         super().__init__(
-            TraceRoots(roots, cap=cap, pool_factor=pool_factor, epsilon=epsilon, belief=belief),
-            TraceForks(continuations, root_prefix=root_prefix, belief=belief),
+            TraceRoots(
+                roots,
+                cap=cap,
+                pool_factor=pool_factor,
+                epsilon=epsilon,
+                prior=prior,
+                cold_steps=cold_steps,
+            ),
+            TraceForks(continuations, root_prefix=root_prefix, prior=prior, cold_steps=cold_steps),
             seed=seed,
             fresh_roots=fresh_roots,
         )
 
 
-def _propensity(v: Reals, counts: Counts, explored: NDArray[np.bool_]) -> Reals:
-    """P(a prompt is played): drawn at random, or bought by the solver, which takes prompts in order of u =
-    v(1-v): all above the lowest u bought, and at that u the share that was bought."""
-    u = (v * (1.0 - v)).round(DECIMALS)
+def _propensity(pair: Reals, counts: Counts, explored: NDArray[np.bool_]) -> Reals:
+    """P(a prompt is played): drawn at random, or bought by the solver, which takes prompts in order of what a
+    `pair` of roots is worth: all above the lowest bought, and at that value the share that was bought."""
+    u = pair.round(DECIMALS)
     bought = ~explored & (counts > 0)
-    random = explored.mean() if len(v) else 0.0
+    random = explored.mean() if len(u) else 0.0
     if not bought.any():
-        return np.full(len(v), random)
+        return np.full(len(u), random)
     lowest = u[bought].min()
     tied = ~explored & (u == lowest)
     greedy = np.where(u > lowest, 1.0, np.where(u == lowest, bought[tied].mean(), 0.0))
     return np.asarray(random + (1.0 - random) * greedy)
 
 
-def _shares(flips: Reals, counts: Counts) -> Reals:
-    """For every prefix, the share of the prefixes with its flip probability that are continued."""
-    _, group = np.unique(flips.round(DECIMALS), return_inverse=True)
-    return np.asarray((np.bincount(group, weights=counts > 0) / np.maximum(np.bincount(group), 1))[group])
-
-
-def _fork_reason(turn: int, success: bool, words: str, flip: float, k: int) -> str:
+def _fork_reason(turn: int, success: bool, words: str, flip: float, k: int, chance: float) -> str:
     outcome = "success" if success else "failure"
+    tied = "" if chance == 1.0 else f", drawn from ties with p={chance:.2f}"
     return (
         f"turn {turn} of a {outcome}, {words}: each of {k} flips with p={flip:.2f}, "
-        f"one of them with p={float(prefix_contrast(flip, k)):.2f}"
+        f"one of them with p={float(prefix_contrast(flip, k)):.2f}{tied}"
     )

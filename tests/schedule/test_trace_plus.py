@@ -1,0 +1,148 @@
+"""Every switch of trace_plus: off it is TRACE, on it does what it says; the protocol holds in every row."""
+
+from dataclasses import replace
+
+import pytest
+
+from trace_gym.core.budget import Budget
+from trace_gym.schedule.catalogue import ablation, make, spelled
+from trace_gym.schedule.trace import Trace
+from trace_gym.schedule.trace_plus import SWITCHES, trace_plus
+from trace_gym.testing import Trial, check_scheduler
+
+OFF = SWITCHES["trace"]
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+@pytest.mark.parametrize("seed", range(3))
+def test_every_row_of_the_ablation_keeps_the_protocol(name: str, seed: int) -> None:
+    trial = Trial(seed=seed, trajectories=60, predictions=seed != 1, failures=0.2 * (seed == 2))
+    check_scheduler(lambda: trace_plus(**{**OFF, **SWITCHES[name]}, seed=seed), trial=trial)
+
+
+def test_everything_on_keeps_the_protocol() -> None:
+    check_scheduler(lambda: trace_plus(seed=1))
+    everything = {"queue": True, "per_cost": 1.0, "prices": {"token": 1.0, "step": 0.5}, "epsilon": 0.3}
+    check_scheduler(lambda: trace_plus(**everything, seed=1))
+
+
+def test_with_every_switch_off_it_is_trace(world) -> None:
+    scene = {"values": [0.2, 0.5, 0.5, 0.7, 0.9], "turns": [3, 2, 4, 3, 3]}
+    one, two = world(**scene), world(**scene)
+    plus, trace = trace_plus(**OFF, seed=4), Trace(seed=4)
+    for _ in range(3):
+        one.step(plus, Budget(trajectories=30))
+        two.step(trace, Budget(trajectories=30))
+        assert one.decisions() == two.decisions()
+
+
+def test_the_posterior_prefers_what_is_known(world) -> None:
+    """Two prompts at one half, one of them well known: all roots go there."""
+    play = world(values=[0.5, 0.5], turns=[3, 3])
+    pool = [candidate for candidate in play.pool()]
+    pool[1] = replace(pool[1], prediction=replace(pool[1].prediction, concentration=200.0))
+    grants = trace_plus(**{**OFF, "posterior": True}).propose(pool, Budget(trajectories=12))
+    assert {grant.anchor.tree: grant.count for grant in grants} == {1: 4}
+    plain = {
+        grant.anchor.tree
+        for seed in range(20)
+        for grant in trace_plus(**OFF, seed=seed).propose(pool, Budget(trajectories=12))
+    }
+    assert plain == {0, 1}
+
+
+def test_the_queue_goes_where_it_is_worth_most(world) -> None:
+    """A step opens with a third of the purse; then every rollout that ends makes room for the best spot. No
+    prefix is continued again once it was flipped."""
+    play = world(values=[0.5, 0.5, 0.02, 0.98], turns=[4] * 4)
+    scheduler = trace_plus(queue=True, epsilon=0.0, posterior=False, seed=2)
+    _, metrics = play.step(scheduler, Budget(trajectories=36))
+    assert metrics["unspent"] == 0
+    assert metrics["forks"] > 0
+    opened = [grant for grant in play.grants.values() if not grant.reason.startswith("best of the queue")]
+    assert sum(grant.count for grant in opened) == 12
+    flipped: set[tuple[int, int]] = set()
+    for event, answer in play.events:
+        for grant in answer:
+            assert (grant.anchor.tree, grant.anchor.node) not in flipped
+        tree = play.trees[event.tree]
+        if hasattr(event, "rollout") and (record := tree.rollouts[event.rollout]).anchor and record.stop:
+            parent = tree.turns[record.anchor].rollout
+            if tree.outcome(event.rollout) != tree.outcome(parent):
+                flipped.add((event.tree, record.anchor))
+    assert flipped
+
+
+def test_cost_moves_the_queue_to_later_turns(world) -> None:
+    """Worth per expected cost prefers short continuations: the mean depth of forks rises."""
+
+    def depth(per_cost: float) -> float:
+        play = world(values=[0.5] * 6, turns=[6] * 6, seed=1)
+        scheduler = trace_plus(queue=True, per_cost=per_cost, epsilon=0.0, posterior=False, seed=2)
+        total, many = 0.0, 0.0
+        for step in range(4):
+            _, metrics = play.step(scheduler, Budget(trajectories=72), number=step)
+            for t in range(1, 6):
+                total += t * metrics.get(f"forks_at_{t}", 0.0)
+                many += metrics.get(f"forks_at_{t}", 0.0)
+        return total / many
+
+    assert depth(1.0) > depth(0.0) + 0.3
+
+
+def test_epsilon_reaches_prompts_that_no_one_wants(world) -> None:
+    """Prompts at .001 are never worth a root; with epsilon they get some."""
+    play = world(values=[0.5] * 3 + [0.001] * 3, turns=[3] * 6)
+
+    def reached(**options) -> set[int]:
+        scheduler, seen = trace_plus(**options, seed=3), set()
+        for _ in range(12):
+            play.step(scheduler, Budget(trajectories=24))
+            seen |= {grant.anchor.tree for grant in play.grants.values()}
+        return seen
+
+    assert reached(queue=True, epsilon=0.0, posterior=False) == {0, 1, 2}
+    assert reached(queue=True, epsilon=0.3, posterior=False) == {0, 1, 2, 3, 4, 5}
+    assert reached(epsilon=0.3, posterior=False) == {0, 1, 2, 3, 4, 5}
+
+
+def test_bad_numbers_are_refused(world) -> None:
+    pool = world(values=[0.5], turns=[2]).pool()
+    for options, message in (
+        ({"per_cost": 1.0}, "they need queue = true"),
+        ({"queue": True, "per_cost": -1.0}, "per_cost must not be negative"),
+        ({"queue": True, "continuations": 0}, "continuations must be at least 1"),
+        ({"queue": True, "patience": -1}, "patience must not be negative"),
+        ({"queue": True, "prices": {"token": -1.0}}, "the price of a token must not be negative"),
+        ({"queue": True, "seed": -1}, "seed must not be negative"),
+        ({"epsilon": 2.0}, r"epsilon must lie in \[0, 1\]"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            trace_plus(**options)
+    with pytest.raises(ValueError, match="needs a budget of trajectories"):
+        trace_plus(queue=True).propose(pool, Budget(tokens=10))
+    scheduler = trace_plus(queue=True)
+    scheduler.propose(pool, Budget(trajectories=6))
+    with pytest.raises(ValueError, match="2 rollouts running"):
+        scheduler.propose(pool, Budget(trajectories=6))
+    assert scheduler.forks
+    assert not scheduler.hears_turns
+
+
+def test_the_queue_says_what_was_expected_and_what_it_cost(world) -> None:
+    """Every turn samples five tokens; once a step was seen the expectation is not far off."""
+    play = world(values=[0.5] * 4, turns=[4] * 4)
+    scheduler = trace_plus(queue=True, prices={"token": 1.0, "step": 2.0}, seed=1)
+    for step in range(3):
+        forest, metrics = play.step(scheduler, Budget(trajectories=36), number=step)
+    assert metrics["cost"] == forest.cost.decoded + 2 * forest.cost.steps
+    assert metrics["cost_expected"] == pytest.approx(metrics["cost"], rel=0.25)
+
+
+def test_the_ablation_is_spelled_out() -> None:
+    specs = ablation()
+    assert len(specs) == len(SWITCHES) + 1
+    made = [make(*spelled(spec), seed=0) for spec in specs]
+    assert all(scheduler.forks for scheduler in made)
+    assert spelled(specs[0])[1] == OFF
+    assert spelled(specs[list(SWITCHES).index("per_cost")])[1] == {**OFF, "queue": True, "per_cost": 1.0}

@@ -1,0 +1,98 @@
+"""TRACE with what the paper leaves on the table, each idea a switch of its own.
+
+`posterior`: expected contrast over V~'s own uncertainty, in closed form. `stop_at_flip`, `patience`:
+continuations are granted one at a time, a prefix is done once flipped and given up once it resisted so often.
+`queue`: one queue over the roots and prefixes of all prompts in place of a fixed number of continuations a
+root; `per_cost`: the power of the expected cost that worth is divided by, at `prices`. `epsilon`: the share
+that goes to prompts drawn at random. With every switch off it is TRACE. Leaves out what is not the
+scheduler's to say: unbiased targets and checks as features are options of the predictors, branch weights of
+the trainer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from trace_gym.core.scheduler import Scheduler
+from trace_gym.schedule.belief import Belief
+from trace_gym.schedule.compose import Composed
+from trace_gym.schedule.expense import Prices
+from trace_gym.schedule.global_queue import GlobalQueue
+from trace_gym.schedule.plus_forks import PlusForks
+from trace_gym.schedule.rule import ForkRule
+from trace_gym.schedule.trace import TraceForks, TraceRoots
+
+SWITCHES: Mapping[str, Mapping[str, object]] = {
+    "trace": {
+        "posterior": False,
+        "stop_at_flip": False,
+        "patience": 0,
+        "queue": False,
+        "per_cost": 0.0,
+        "epsilon": 0.0,
+    },
+    "posterior": {"posterior": True},
+    "stop_at_flip": {"stop_at_flip": True},
+    "patience": {"patience": 2},
+    "queue": {"queue": True},
+    "per_cost": {"queue": True, "per_cost": 1.0},
+    "epsilon": {"epsilon": 0.1},
+}
+"""The rows of an ablation: options over those of `trace`, in which everything is off."""
+
+
+def trace_plus(
+    roots: int | None = None,
+    continuations: int = 2,
+    *,
+    posterior: bool = True,
+    stop_at_flip: bool = True,
+    patience: int = 2,
+    queue: bool = False,
+    per_cost: float = 0.0,
+    prices: Mapping[str, float] | None = None,
+    epsilon: float = 0.05,
+    cap: int = 8,
+    pool_factor: float = 1.0,
+    fresh_roots: bool = True,
+    prior: float = 0.5,
+    cold_steps: int = 0,
+    seed: int = 0,
+) -> Scheduler:
+    """The scheduler with these switches. M = `roots` (None: from the budget), N = `continuations`. `per_cost`
+    and `prices` (by name, as `expense.Prices` has them) need the queue: ValueError without it."""
+    if (per_cost or prices) and not queue:
+        raise ValueError("per_cost and prices weigh the queue; they need queue = true")
+    first = TraceRoots(
+        roots,
+        cap=cap,
+        pool_factor=pool_factor,
+        epsilon=epsilon,
+        posterior=posterior,
+        prior=prior,
+        cold_steps=cold_steps,
+    )
+    if queue:
+        return GlobalQueue(
+            first,
+            continuations,
+            belief=Belief(prior=prior, cold_steps=cold_steps, posterior=posterior),
+            cap=cap,
+            stop_at_flip=stop_at_flip,
+            patience=patience,
+            epsilon=epsilon,
+            per_cost=per_cost,
+            prices=Prices(**prices) if prices else None,
+            seed=seed,
+        )
+    forks: ForkRule = TraceForks(continuations, prior=prior, cold_steps=cold_steps)
+    if posterior or stop_at_flip or patience:
+        forks = PlusForks(
+            continuations,
+            posterior=posterior,
+            stop_at_flip=stop_at_flip,
+            patience=patience,
+            prior=prior,
+            cold_steps=cold_steps,
+        )
+    return Composed(first, forks, seed=seed, fresh_roots=fresh_roots)
