@@ -34,9 +34,10 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> PreTrainedModel:
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():  # weights large enough that attention decides what is said, and no larger
         for weight in loaded.parameters():
-            weight.copy_(
-                0.08 * torch.randn(weight.shape, generator=generator) if weight.dim() > 1 else 4 * weight
-            )
+            if weight.dim() > 1:
+                weight.copy_(0.08 * torch.randn(weight.shape, generator=generator))
+            else:
+                weight.fill_(4.0)
     return loaded
 
 

@@ -48,6 +48,14 @@ def test_the_first_heads_look_one_and_two_tokens_back():
         assert torch.diagonal(attended[head], offset=-back).min() > 0.9
 
 
+@torch.no_grad()
+def test_an_untrained_model_can_be_sure():
+    made = model()
+    symbols = made.model.embed_tokens.weight
+    surest = made.lm_head(made.model.norm(symbols)).softmax(-1).diagonal()
+    assert surest.min() > 0.9, "a state that is a symbol's alone says that symbol"
+
+
 def test_models_without_room_are_refused():
     with pytest.raises(ValueError, match="no room for induction heads"):
         model(heads=1, kv_heads=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 from trace_gym.core.episode import Actor, StopReason
 from trace_gym.core.errors import UnknownName
 from trace_gym.core.tree import RolloutTree
-from trace_gym.train.advantage import ADVANTAGES, TOKEN_WEIGHTS, Credit, Outline, credit
+from trace_gym.train.advantage import ADVANTAGES, TOKEN_WEIGHTS, Credit, credit
+from trace_gym.train.outline import Outline
 
 FORKED: Mapping[str, dict[int, list[float]]] = {
     "drgrpo": {2: [2 / 3, 2 / 3], 3: [-1 / 3, -1 / 3], 4: [-1 / 3]},
@@ -22,6 +24,12 @@ FORKED: Mapping[str, dict[int, list[float]]] = {
     "rloo": {2: [1.0, 1.0], 3: [-0.5, -0.5], 4: [-0.5]},
     "treepo": {2: [3 / 5, 3 / 5], 3: [-2 / 5, -2 / 5], 4: [-1 / 3]},
     "treepo_mean": {2: [7 / 12, 7 / 12], 3: [-5 / 12, -5 / 12], 4: [-1 / 3]},
+    "treegrpo": {
+        2: [2 / (math.sqrt(3) + 3e-4) + 1 / (math.sqrt(2) + 2e-4)] * 2,
+        3: [-1 / (math.sqrt(3) + 3e-4) - 1 / (math.sqrt(2) + 2e-4)] * 2,
+        4: [-1 / (math.sqrt(3) + 3e-4)],
+    },
+    "gigpo": {2: [4 / 3, 7 / 6], 3: [-2 / 3, -5 / 6], 4: [-2 / 3]},
     "node": {2: [1 / 4, 1 / 2], 3: [1 / 4, -1 / 2], 4: [-1 / 4]},
     "node_loo": {2: [1 / 2, 1.0], 3: [1 / 2, -1.0], 4: [-1 / 2]},
 }
@@ -67,6 +75,29 @@ def test_collapse_by_hand(forked: RolloutTree) -> None:
     np.testing.assert_allclose(found.plus, [0, 1 / 6, 1 / 6, 0, 0], atol=1e-15)
     np.testing.assert_allclose(found.minus, [0, -1 / 12, 0, -1 / 12, -1 / 6], atol=1e-15)
     np.testing.assert_allclose(found.weight, [0, 1 / 2, 1 / 4, 1 / 4, 1 / 2], atol=1e-15)
+
+
+def test_gigpo_compares_turns_taken_in_the_same_state(gardener: Any) -> None:
+    """Two rollouts from the root that came to look the same after one turn, a third that did not."""
+    tree = gardener.plant()
+    for outcome in (True, False, True):
+        gardener.play(tree, outcome, turns=2)
+    for node, digest in ((1, "hall"), (3, "hall"), (5, "attic")):
+        tree.turns[node] = replace(tree.turns[node], digest=digest)
+    found = {b.leaf: b.advantages for b in one(tree, advantage="gigpo").branches}
+    np.testing.assert_allclose(found[2], [2 / 3, 1 / 3 + 1 / 2])
+    np.testing.assert_allclose(found[4], [-4 / 3, -2 / 3 - 1 / 2])
+    np.testing.assert_allclose(found[6], [2 / 3, 1 / 3])
+
+
+def test_per_branch_every_branch_weighs_the_same_whatever_its_length(gardener: Any) -> None:
+    tree = gardener.plant()
+    gardener.play(tree, True, turns=5)
+    gardener.play(tree, False, turns=1)
+    made = one(tree, per_branch=True)
+    sampled = np.array([len(turn.action_ids) for turn in tree.turns])
+    assert [float(sampled[list(b.nodes)] @ b.weights) for b in made.branches] == pytest.approx([0.5, 0.5])
+    assert float(made.weight @ sampled) == pytest.approx(1.0)
 
 
 def test_a_leaf_that_was_continued_counts_its_own_ending(gardener: Any) -> None:
@@ -217,3 +248,31 @@ def test_collapse_equals_the_sum_over_branches(
                 terms += float(branch.weights[at]) * term
         collapsed = found.plus[node] * min(ratio, 1 + high) + found.minus[node] * held
         assert collapsed == pytest.approx(terms, abs=1e-12)
+
+
+def test_balance_is_the_baseline_of_least_variance(gardeners: Any) -> None:
+    """b = sum_i l_i r_i / sum_i l_i: two failures twice as long as the success make it 1/5, not 1/3."""
+    garden = gardeners(tokens=(2, 2))
+    tree = garden.plant()
+    for won, turns in ((True, 1), (False, 2), (False, 2)):
+        garden.play(tree, won, turns=turns)
+    found = one(tree, balance=True)
+    for branch, expected in zip(found.branches, (4 / 5, -1 / 5, -1 / 5), strict=True):
+        np.testing.assert_allclose(branch.advantages, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("advantage", ADVANTAGES)
+@pytest.mark.parametrize("weight", TOKEN_WEIGHTS)
+def test_balanced_tokens_add_up_to_nothing(gardener: Any, advantage: str, weight: str) -> None:
+    tree = gardener.wild()
+    found = one(tree, advantage=advantage, token_weight=weight, balance=True)
+    pulls = (found.plus + found.minus) * [len(turn.action_ids) for turn in tree.turns]
+    assert found.contrast
+    assert abs(pulls.sum()) < 1e-12 * np.abs(pulls).sum()
+
+
+def test_balance_moves_no_tree_without_contrast(gardener: Any) -> None:
+    tree = gardener.plant()
+    for turns in (1, 3):
+        gardener.play(tree, True, turns=turns)
+    assert not one(tree, balance=True).contrast

@@ -8,7 +8,19 @@ import pytest
 import torch
 
 from trace_gym.core.errors import UnknownName
-from trace_gym.train.loss import LOSSES, Clip, Diagnostics, Tokens, clipped, diagnose, kl_penalty, loss_named
+from trace_gym.train.loss import (
+    LOSSES,
+    Clip,
+    Diagnostics,
+    Tokens,
+    cispo,
+    clipped,
+    diagnose,
+    dppo,
+    kl_penalty,
+    loss_named,
+    replayed,
+)
 
 
 def tokens(ratios: list[float], plus: list[float], minus: list[float]) -> Tokens:
@@ -48,12 +60,71 @@ def test_dual_clip_bounds_what_a_failure_pulls() -> None:
     assert slope.tolist() == pytest.approx([-2.0, 0.0])
 
 
+CISPO = [
+    # ratio, A+, A-, clipped ratio = gradient / (A+ + A-), under [0, 5]
+    (1.0, 1.0, 0.0, 1.0),
+    (4.0, 1.0, -3.0, 4.0),
+    (7.0, 1.0, 0.0, 5.0),
+    (7.0, 0.0, -1.0, 5.0),
+    (0.1, 0.0, -2.0, 0.1),
+]
+
+
+@pytest.mark.parametrize(("ratio", "plus", "minus", "bounded"), CISPO)
+def test_cispo_by_hand(ratio: float, plus: float, minus: float, bounded: float) -> None:
+    made = tokens([ratio], [plus], [minus])
+    out = cispo(made, LOSSES["cispo"].clip)
+    assert out.item() == pytest.approx(bounded * (plus + minus) * math.log(ratio))
+    (slope,) = torch.autograd.grad(out.sum(), made.logprobs)
+    assert slope.item() == pytest.approx(bounded * (plus + minus))
+
+
+DPPO = [
+    # pi, old, mu, A+, A-, value = gradient
+    (0.5, 0.25, 0.35, 1.0, 0.0, 2.0),
+    (0.5, 0.25, 0.25, 1.0, 0.0, 0.0),
+    (0.5, 0.25, 0.25, 0.0, -1.0, -2.0),
+    (0.1, 0.25, 0.25, 0.0, -1.0, -0.4),
+    (0.1, 0.25, 0.35, 0.0, -1.0, 0.0),
+    (0.1, 0.25, 0.35, 1.0, -1.0, 0.4),
+    (0.004, 0.001, 0.001, 1.0, 0.0, 4.0),
+]
+"""The last: a rare token four times as likely as before is no divergence."""
+
+
+@pytest.mark.parametrize(("pi", "old", "mu", "plus", "minus", "value"), DPPO)
+def test_dppo_by_hand(pi: float, old: float, mu: float, plus: float, minus: float, value: float) -> None:
+    stream = {
+        name: torch.tensor([number], dtype=torch.float64)
+        for name, number in (("old", math.log(old)), ("plus", plus), ("minus", minus))
+    }
+    logprobs = torch.tensor([math.log(pi)], dtype=torch.float64, requires_grad=True)
+    sampler = torch.tensor([math.log(mu)], dtype=torch.float64)
+    out = dppo(Tokens(logprobs, **stream, behaviour=sampler), LOSSES["dppo"].clip)
+    assert out.item() == pytest.approx(value)
+    (slope,) = torch.autograd.grad(out.sum(), logprobs)
+    assert slope.item() == pytest.approx(value)
+
+
+def test_dppo_without_a_sampler_takes_the_policy_before_the_update() -> None:
+    made = tokens([1.0, 0.7], [1.0, 0.0], [0.0, -1.0])
+    assert dppo(made, Clip(0.2, 0.2)).tolist() == pytest.approx([1.0, 0.0])
+
+
+def test_replayed_coefficients_are_gradients() -> None:
+    made = tokens([3.0, 0.1], [2.0, 0.5], [-0.5, -1.0])
+    out = replayed(made, Clip())
+    assert out.tolist() == pytest.approx([1.5, -0.5])
+    (slope,) = torch.autograd.grad(out.sum(), made.logprobs)
+    assert slope.tolist() == pytest.approx([1.5, -0.5])
+
+
 def test_trust_regions_by_name() -> None:
     assert LOSSES["ppo"].clip == Clip(0.2, 0.2)
     assert LOSSES["dapo"].clip == Clip(0.2, 0.28)
     assert [loss_named(name).per for name in ("ppo", "dapo", "drgrpo")] == ["token", "token", "length"]
     with pytest.raises(UnknownName, match="did you mean 'dapo'"):
-        loss_named("dpo")
+        loss_named("dap")
 
 
 @pytest.mark.parametrize("bad", [{"low": -0.1}, {"low": 1.1}, {"high": -1.0}, {"dual": 1.0}])
@@ -87,6 +158,10 @@ def test_clip_share_counts_exactly_the_tokens_without_gradient() -> None:
         still = sum(on and s == 0.0 for on, s in zip(active, slope.tolist(), strict=True))
         assert still > 0
         assert diagnose(made, clip).clipped == still
+
+
+def test_cispo_stops_no_token() -> None:
+    assert diagnose(tokens([9.0, 0.01], [1.0, 0.0], [0.0, -1.0]), Clip(1.0, 4.0), cispo).clipped == 0
 
 
 def test_diagnostics_add_up() -> None:

@@ -61,15 +61,20 @@ def expected(credits_: list[Credit]) -> Counter[tuple[tuple[int, ...], float, fl
     seed=st.integers(0, 10_000),
     budget=st.sampled_from([8, 25, 60, 4096]),
     line=st.sampled_from([10, 40, 4096]),
+    terms=st.sampled_from([None, 12, 40]),
 )
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_every_token_once_with_its_own_past(gardeners: Any, seed: int, budget: int, line: int) -> None:
+def test_every_token_once_with_its_own_past(
+    gardeners: Any, seed: int, budget: int, line: int, terms: int | None
+) -> None:
     garden = gardeners(seed)
     for _ in range(3):
         garden.wild()
     credits_ = credit(garden.trees)
-    batches, stats = pack(credits_, Layout(token_budget=budget, row_tokens=line))
+    batches, stats = pack(credits_, Layout(token_budget=budget, row_tokens=line, term_budget=terms))
     assert trained(batches) == expected(credits_)
+    alone = max(len(t.action_ids) for made in credits_ for t in made.tree.turns) * 8
+    assert terms is None or all(len(batch.behaviour) <= max(terms, alone) for batch in batches)
     for batch in batches:
         assert batch.computed <= budget or batch.token_ids.shape[0] == 1
     unique = {
@@ -181,6 +186,6 @@ def test_an_action_without_a_context_is_refused(gardener: Any) -> None:
 
 
 def test_bad_layouts_are_refused() -> None:
-    for name in ("token_budget", "row_tokens", "multiple"):
+    for name in ("token_budget", "row_tokens", "multiple", "term_budget"):
         with pytest.raises(ValueError, match=name):
             Layout(**{name: 0})

@@ -23,6 +23,18 @@ def path_tokens(trie: list[Segment], at: int) -> list[int]:
     return tokens
 
 
+def trained(trie: Any) -> int:
+    return sum(len(segment.token_ids) for segment in trie if segment.turn is not None)
+
+
+def trained_above(trie: Any, at: int) -> int:
+    path = []
+    while at >= 0:
+        path.append(trie[at])
+        at = trie[at].parent
+    return trained(path)
+
+
 def size(trie: list[Segment]) -> int:
     return sum(len(segment.token_ids) for segment in trie)
 
@@ -81,21 +93,29 @@ def test_turns_without_tokens_are_stepped_over(gardener: Any) -> None:
     assert [segment.parent for segment in segments(one(tree))] == [-1, 0, 0]
 
 
-@given(seed=st.integers(0, 10_000), budget=st.integers(1, 60))
+@given(
+    seed=st.integers(0, 10_000),
+    budget=st.integers(1, 60),
+    terms=st.one_of(st.none(), st.integers(1, 20)),
+)
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_splitting_loses_nothing(gardeners: Any, seed: int, budget: int) -> None:
+def test_splitting_loses_nothing(gardeners: Any, seed: int, budget: int, terms: int | None) -> None:
     tree = gardeners(seed).wild()
     trie = segments(one(tree))
     longest = max(len(path_tokens(trie, i)) for i in range(len(trie)))
-    pieces = split(trie, budget)
+    inner = {segment.parent for segment in trie}
+    alone = max(trained_above(trie, i) for i in range(len(trie)) if i not in inner)
+    most = 10**9 if terms is None else terms
+    pieces = split(trie, budget, terms=terms)
     for piece in pieces:
         assert size(piece) <= max(budget, longest)
+        assert trained(piece) <= max(most, alone)
         assert any(segment.turn is not None for segment in piece)
     whole = {id(s.turn): path_tokens(trie, i) for i, s in enumerate(trie) if s.turn is not None}
     cut = [(id(s.turn), path_tokens(p, i)) for p in pieces for i, s in enumerate(p) if s.turn is not None]
     assert dict(cut) == whole
     assert len(cut) == len(whole)
-    assert (len(pieces) == 1) or size(trie) > budget
+    assert (len(pieces) == 1) or size(trie) > budget or trained(trie) > most
 
 
 def test_a_tree_within_the_budget_stays_whole(gardener: Any) -> None:

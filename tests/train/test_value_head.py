@@ -250,3 +250,22 @@ def test_records_fade_and_forget() -> None:
         records.fade()
     assert records.log_odds("fake/x") == (0.0, 0.0)
     assert records.base == pytest.approx(0.5, abs=0.01)
+
+
+def test_bare_targets_leave_continuations_out(gardeners: Any) -> None:
+    """Three roots and three continuations a task: of 4 turns each, bare rollouts label their 4 prefixes."""
+    world = World(gardeners)
+    forest = world.forest(0, tasks=10)
+    bare, own = ValueHead(targets="bare"), ValueHead(targets="own")
+    assert bare.learn(forest)["labels"] == 10 * 3 * DEPTH
+    assert own.learn(forest)["labels"] > 10 * 3 * DEPTH
+    with pytest.raises(ValueError, match="'own', 'bare' or 'backup'"):
+        ValueHead(targets="all")  # type: ignore[arg-type]
+
+
+def test_checks_may_be_left_out_of_the_features() -> None:
+    passed = prefix(verdicts=(Verdict.of("a", True, evidence=""),))
+    nothing = prefix(verdicts=())
+    heard = plain_features(passed, Records())
+    assert (heard != plain_features(nothing, Records())).any()
+    assert (plain_features(passed, Records(), verdicts=False) == plain_features(nothing, Records())).all()

@@ -36,6 +36,16 @@ def test_only_oracle_turns_are_trained(gardeners: Any) -> None:
     assert demonstrations(shown(gardeners, actors=(NOISE, Actor.POLICY))) == []
 
 
+def test_others_are_imitated_where_one_says_so(gardeners: Any, small_llama: Any) -> None:
+    forest = shown(gardeners, actors=(ORACLE, NOISE, Actor.POLICY))
+    for tree, made in zip(forest.trees, demonstrations(forest, imitated=(ORACLE, NOISE)), strict=True):
+        wanted = [int(i) for n in (1, 2) for i in tree.turns[n].action_ids]
+        assert made.tokens[made.trained].tolist() == wanted
+    noise = shown(gardeners, actors=(NOISE,))
+    metrics = warm_start(small_llama(), [noise], steps=80, lr=0.02, batch_tokens=200, imitated=(NOISE,))
+    assert metrics["loss"] < 0.3 < metrics["loss_first"]
+
+
 def test_it_memorises(gardeners: Any, small_llama: Any) -> None:
     model, seen = small_llama(), []
     metrics = warm_start(

@@ -16,6 +16,9 @@ from transformers import LlamaForCausalLM
 ROPE_THETA = 1e6
 SPREAD = 0.02
 """Standard deviation of the embeddings, and the size of what the written heads add to the residual stream."""
+LOUDNESS = 4.0
+"""Weights of the last normalisation: with embeddings this small a model cannot be sure of anything before
+they have grown, which takes longer than to learn what to be sure of."""
 CONSTANT = 3.0
 """Feature 0 of every embedding, in units of SPREAD: what heads that look at positions alone can read."""
 SHARPNESS = 2.1
@@ -63,6 +66,7 @@ def write_induction(model: LlamaForCausalLM) -> None:
     )
     embedding[:, 0] = CONSTANT * SPREAD
     embedding[:, symbols:] = 0.0
+    model.model.norm.weight.fill_(LOUDNESS)
     reading = _orthonormal(symbols - 1, rank)
     for head, back in enumerate(BACK):
         query, key, value, output = _cleared(model.model.layers[0].self_attn, head, size)

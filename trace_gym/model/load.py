@@ -49,7 +49,7 @@ def load_model(
     """
     folder = model_folder(name, cache=cache)
     place = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    loaded = load_weights(folder, dtype=_precision(folder) if dtype is None else getattr(torch, dtype))
+    loaded = load_weights(folder, dtype=precision_of(folder) if dtype is None else getattr(torch, dtype))
     with boundary(ModelFailed, RuntimeError, AssertionError, what=f"cannot use the device {place!r}"):
         loaded.to(place)  # type: ignore[arg-type]
     return LoadedModel(loaded, HFTokenizer.from_folder(folder), folder)
@@ -80,7 +80,7 @@ def load_weights(folder: Path, *, dtype: torch.dtype) -> PreTrainedModel:
     return model
 
 
-def _precision(folder: Path) -> torch.dtype:
+def precision_of(folder: Path) -> torch.dtype:
     """bfloat16 for models that are large, judged by their shape, without reading the weights."""
     with boundary(ModelFailed, OSError, ValueError, KeyError, what=f"cannot read the model in {folder}"):
         config = AutoConfig.from_pretrained(folder)

@@ -7,18 +7,15 @@ trained. Leaves out losses and tokens: every sampled token of a turn carries the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trace_gym.core.episode import Actor
 from trace_gym.core.errors import unknown
 from trace_gym.core.tree import RolloutTree
-
-Vector: TypeAlias = NDArray[np.float64]
+from trace_gym.train.outline import Outline, Rule, Vector, spread
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,70 +47,21 @@ class Credit:
         return bool(np.any(self.plus) or np.any(self.minus))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Outline:
-    """A tree reduced to its branches. `paths` leaf -> nodes without the root, in the order of play; `below`
-    node -> the leaves at or under it, first played first; `options` node -> its children that lead to a leaf,
-    and the node itself where a rollout ended there. |options| is |C(node)|: a leaf from which others were
-    continued counts its own ending as one."""
-
-    outcomes: Mapping[int, float]
-    paths: Mapping[int, tuple[int, ...]]
-    below: Mapping[int, tuple[int, ...]]
-    options: Mapping[int, tuple[int, ...]]
-
-    @classmethod
-    def of(cls, tree: RolloutTree) -> Outline:
-        """The outline of a tree; empty where no outcome is known."""
-        rollouts, outcomes = tree.leaves(), tree.outcomes()
-        paths = {leaf: tuple(tree.path(leaf)) for leaf in sorted(outcomes, key=rollouts.__getitem__)}
-        below: dict[int, list[int]] = {}
-        options: dict[int, dict[int, None]] = {}
-        for leaf, path in paths.items():
-            for node in (0, *path):
-                below.setdefault(node, []).append(leaf)
-            for parent, child in zip((0, *path), (*path, leaf), strict=True):
-                options.setdefault(parent, {})[child] = None
-        return cls(
-            outcomes,
-            paths,
-            {node: tuple(leaves) for node, leaves in below.items()},
-            {node: tuple(ways) for node, ways in options.items()},
-        )
-
-    def mean(self, node: int) -> float:
-        """The plain mean outcome of the leaves at or under a node."""
-        leaves = self.below[node]
-        return sum(self.outcomes[leaf] for leaf in leaves) / len(leaves)
-
-    def values(self) -> dict[int, float]:
-        """V(node) = mean over its options, V(ending) = outcome: every fork is averaged by itself."""
-        value: dict[int, float] = {}
-        for node in sorted(self.options, reverse=True):
-            ways = self.options[node]
-            value[node] = sum(self.outcomes[w] if w == node else value[w] for w in ways) / len(ways)
-        return value
-
-
-Rule: TypeAlias = Callable[[Outline], dict[int, Vector]]
-"""An advantage rule: outline -> leaf -> (D,), one advantage for every turn of the leaf's path."""
-
-
-def _spread(outline: Outline, per_leaf: Mapping[int, float]) -> dict[int, Vector]:
-    return {leaf: np.full(len(path), per_leaf[leaf]) for leaf, path in outline.paths.items()}
-
-
 def drgrpo(outline: Outline) -> dict[int, Vector]:
     """r - mean over the task's leaves (Dr.GRPO, arXiv 2503.20783)."""
     mean = outline.mean(0) if outline.outcomes else 0.0
-    return _spread(outline, {leaf: r - mean for leaf, r in outline.outcomes.items()})
+    return spread(outline, {leaf: r - mean for leaf, r in outline.outcomes.items()})
 
 
 def grpo(outline: Outline) -> dict[int, Vector]:
     """(r - mean) / (std + 1e-4) with the sample deviation (GRPO, arXiv 2402.03300); a single leaf gets 0."""
     outcomes = list(outline.outcomes.values())
-    deviation = float(np.std(outcomes, ddof=1)) if len(outcomes) > 1 else 0.0
-    return {leaf: a / (deviation + 1e-4) for leaf, a in drgrpo(outline).items()}
+    return spread(outline, {leaf: _score(r, outcomes) for leaf, r in outline.outcomes.items()})
+
+
+def _score(outcome: float, group: Sequence[float]) -> float:
+    deviation = float(np.std(group, ddof=1)) if len(group) > 1 else 0.0
+    return (outcome - sum(group) / len(group)) / (deviation + 1e-4)
 
 
 def rloo(outline: Outline) -> dict[int, Vector]:
@@ -141,7 +89,40 @@ def _subgroups(outline: Outline, *, sized: bool) -> dict[int, Vector]:
         sizes = [len(outline.below[n]) if sized else 1 for n in groups]
         gains = [outline.outcomes[leaf] - outline.mean(n) for n in groups]
         per_leaf[leaf] = sum(s * g for s, g in zip(sizes, gains, strict=True)) / sum(sizes)
-    return _spread(outline, per_leaf)
+    return spread(outline, per_leaf)
+
+
+def treegrpo(outline: Outline) -> dict[int, Vector]:
+    """z-score within the task + z-score within the tree (Tree-GRPO, arXiv 2509.21240): a tree is all that
+    grew from one first turn. The deviation is `grpo`'s; a group of one adds 0."""
+    trees: dict[int, list[float]] = {}
+    for leaf, path in outline.paths.items():
+        trees.setdefault(path[0], []).append(outline.outcomes[leaf])
+    whole = list(outline.outcomes.values())
+    return spread(
+        outline,
+        {
+            leaf: _score(outline.outcomes[leaf], whole) + _score(outline.outcomes[leaf], trees[path[0]])
+            for leaf, path in outline.paths.items()
+        },
+    )
+
+
+def gigpo(outline: Outline) -> dict[int, Vector]:
+    """(r - mean over the task) + (r - mean over the turns taken in the same state) (GiGPO, arXiv 2505.10978,
+    without discount, omega = 1, both terms unscaled): a turn is judged by its rollout and against the other
+    turns that began where it did. A state that was met once adds 0."""
+    met: dict[str, list[float]] = {}
+    for leaf, path in outline.paths.items():
+        for parent in (0, *path[:-1]):
+            met.setdefault(outline.states[parent], []).append(outline.outcomes[leaf])
+    means = {state: sum(returns) / len(returns) for state, returns in met.items()}
+    episode = drgrpo(outline)
+    return {
+        leaf: episode[leaf]
+        + np.array([outline.outcomes[leaf] - means[outline.states[parent]] for parent in (0, *path[:-1])])
+        for leaf, path in outline.paths.items()
+    }
 
 
 def node(outline: Outline) -> dict[int, Vector]:
@@ -172,7 +153,7 @@ def _turns(outline: Outline, *, leave_one_out: bool) -> dict[int, Vector]:
 
 
 ADVANTAGES: Mapping[str, Rule] = {
-    rule.__name__: rule for rule in (drgrpo, grpo, rloo, treepo, treepo_mean, node, node_loo)
+    rule.__name__: rule for rule in (drgrpo, grpo, rloo, treepo, treepo_mean, treegrpo, gigpo, node, node_loo)
 }
 WHITENED = frozenset({"treepo", "treepo_mean"})
 """Rules whose definition whitens over the batch."""
@@ -184,12 +165,12 @@ def path_weights(outline: Outline) -> dict[int, Vector]:
     per_leaf: dict[int, float] = {}
     for leaf, path in outline.paths.items():
         per_leaf[leaf] = 1.0 / float(np.prod([len(outline.options[n]) for n in (0, *path)]))
-    return _spread(outline, per_leaf)
+    return spread(outline, per_leaf)
 
 
 def leaf_sum_weights(outline: Outline) -> dict[int, Vector]:
     """1/n to each of the n leaves: a turn shared by k of them weighs k/n, as if trained leaf by leaf."""
-    return _spread(outline, dict.fromkeys(outline.paths, 1.0 / max(1, len(outline.paths))))
+    return spread(outline, dict.fromkeys(outline.paths, 1.0 / max(1, len(outline.paths))))
 
 
 def node_weights(outline: Outline) -> dict[int, Vector]:
@@ -225,11 +206,15 @@ def credit(
     advantage: str = "drgrpo",
     token_weight: str = "path",
     whiten: bool | None = None,
+    balance: bool = False,
+    per_branch: bool = False,
 ) -> list[Credit]:
     """The credit of every turn of every tree, in order.
 
-    `whiten`: standardise the branches' mean advantages over the batch; None leaves it to the rule. Raises
-    UnknownName for an unknown `advantage` or `token_weight`.
+    `whiten`: standardise the branches' mean advantages over the batch; None leaves it to the rule.
+    `per_branch`: a branch weighs the same whatever its length, its tokens share its weight. `balance`: then
+    shift each tree's advantages, see `balanced`. Raises UnknownName for an unknown `advantage` or
+    `token_weight`.
     """
     if advantage not in ADVANTAGES:
         raise unknown("advantage", advantage, list(ADVANTAGES))
@@ -242,9 +227,19 @@ def credit(
     found = []
     for tree, outline, gain in zip(trees, outlines, gains, strict=True):
         weights = TOKEN_WEIGHTS[token_weight](outline)
+        if per_branch:
+            weights = {leaf: w / _sampled(tree, outline.paths[leaf]) for leaf, w in weights.items()}
+        if balance:
+            gain = balanced(tree, outline, gain, weights)
         branches = [Branch(leaf, outline.paths[leaf], gain[leaf], weights[leaf]) for leaf in outline.paths]
         found.append(collapse(tree, branches))
     return found
+
+
+def _sampled(tree: RolloutTree, path: Sequence[int]) -> int:
+    """How many tokens of a path the policy sampled, at least 1."""
+    turns = (tree.turns[node] for node in path)
+    return max(1, sum(len(turn.action_ids) for turn in turns if turn.actor is Actor.POLICY))
 
 
 def whitened(gains: Sequence[Mapping[int, Vector]]) -> list[dict[int, Vector]]:
@@ -259,6 +254,27 @@ def whitened(gains: Sequence[Mapping[int, Vector]]) -> list[dict[int, Vector]]:
         {leaf: (a - centre) / deviation if on else a for leaf, a in gain.items()}
         for gain, on in zip(gains, live, strict=True)
     ]
+
+
+def balanced(
+    tree: RolloutTree, outline: Outline, gain: dict[int, Vector], weights: Mapping[int, Vector]
+) -> dict[int, Vector]:
+    """Advantages shifted by one number so that over the tree's sampled tokens, weighted, they add up to zero.
+
+    Where failures are longer than successes (an agent that is lost goes on to the turn limit), r - mean pulls
+    most tokens down, the habits that all rollouts share among them, and the policy forgets how to speak
+    before it learns what to do. With `drgrpo` and forks at the root only, the shifted baseline is OPO's
+    (arXiv 2505.23585), the one of least variance: b = sum_i l_i r_i / sum_i l_i, l_i the length of rollout i.
+    A tree without contrast keeps its zeros.
+    """
+    total = mass = 0.0
+    for leaf, path in outline.paths.items():
+        turns = [tree.turns[node] for node in path]
+        tokens = weights[leaf] * [len(t.action_ids) * (t.actor is Actor.POLICY) for t in turns]
+        total, mass = total + float(tokens @ gain[leaf]), mass + float(tokens.sum())
+    if not mass or not any(np.any(a) for a in gain.values()):
+        return gain
+    return {leaf: a - total / mass for leaf, a in gain.items()}
 
 
 def collapse(tree: RolloutTree, branches: Sequence[Branch]) -> Credit:

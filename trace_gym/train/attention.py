@@ -1,9 +1,9 @@
 """Attention over packed trees, for unmodified Hugging Face models.
 
-Two ways to the same numbers. *Dense*: any model, a (T, T) mask. *Blocks*: queries in blocks of consecutive
+Three ways to the same numbers. *Dense*: any model, a (T, T) mask. *Blocks*: queries in blocks of consecutive
 tokens, each against only those keys that some query of the block may see: its own branch, gathered. The cost
-is that of the tree instead of T squared, and no (T, T) mask exists. Leaves out kernels for accelerators:
-they are other values of `TREE_ATTENTION` with other masks.
+is that of the tree instead of T squared, and no (T, T) mask exists. *Flex*, on CUDA: the same of tiles, in
+one kernel (`flex.py`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from torch.nn import Module
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+from trace_gym.train.flex import FlexPlan
 
 TREE_ATTENTION = "trace_gym_tree"
 """The name under which `install` makes this attention known to transformers."""
@@ -35,10 +37,41 @@ class Block:
     mask: Tensor
 
 
+class Plan(Protocol):
+    """How rows attend, worked out once for all layers."""
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, scaling: float | None) -> Tensor:
+        """query (B, H, T, D), key and value (B, H', T, D) -> (B, H, T, D)."""
+        ...
+
+
 class Planned(Protocol):
     """A tensor that carries its plan through the model."""
 
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BlockPlan:
+    """The blocks of one row."""
+
     blocks: list[Block]
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, scaling: float | None) -> Tensor:
+        """One SDPA a block, each over the keys it sees. Keys are gathered for all blocks at once, and so are
+        their gradients: a gather for each block would fill and add the whole row as often."""
+        shared = query.shape[1] // key.shape[1]
+        if shared > 1:
+            key, value = (heads.repeat_interleave(shared, dim=1) for heads in (key, value))
+        seen = torch.cat([block.keys for block in self.blocks])
+        counts = [len(block.keys) for block in self.blocks]
+        keys, values = (torch.split(s.index_select(2, seen), counts, dim=2) for s in (key, value))
+        queries = torch.split(query, [block.stop - block.start for block in self.blocks], dim=2)
+        parts = [
+            scaled_dot_product_attention(q, k, v, attn_mask=block.mask, scale=scaling)
+            for q, k, v, block in zip(queries, keys, values, self.blocks, strict=True)
+        ]
+        return torch.cat(parts, dim=2)
 
 
 def tree_mask(end: Tensor) -> Tensor:
@@ -55,10 +88,12 @@ def dense(end: Tensor, *, dtype: torch.dtype) -> Tensor:
 
 
 def planned(end: Tensor, *, dtype: torch.dtype, block: int = BLOCK) -> Tensor:
-    """`end` (1, T) as what the model is given for a mask, (1, 1, 1, T), with the blocks made once for all
-    layers."""
+    """`end` (B, T) as what the model is given for a mask, (B, 1, 1, T), with its plan: on CUDA for any number
+    of rows, elsewhere for one."""
     mask = end[:, None, None, :]
-    cast(Planned, mask).blocks = plan(end[0], dtype=dtype, block=block)
+    flex = end.device.type == "cuda"
+    made = FlexPlan.of(end) if flex else BlockPlan(plan(end[0], dtype=dtype, block=block))
+    cast(Planned, mask).plan = made
     return mask
 
 
@@ -86,29 +121,17 @@ def tree_attention(
     scaling: float | None = None,
     **others: Any,
 ) -> tuple[Tensor, None]:
-    """Attention as transformers calls it: query (1, H, T, D), key and value (1, H', T, D) -> (1, T, H, D).
+    """Attention as transformers calls it: query (B, H, T, D), key and value (B, H', T, D) -> (B, T, H, D).
 
     Without a plan on the mask it is SDPA, unchanged.
     """
-    if not hasattr(attention_mask, "blocks"):
+    if not hasattr(attention_mask, "plan"):
         plain: tuple[Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **others
         )
         return plain
-    shared = query.shape[1] // key.shape[1]
-    if shared > 1:
-        key, value = (heads.repeat_interleave(shared, dim=1) for heads in (key, value))
-    parts = [
-        scaled_dot_product_attention(
-            query[:, :, block.start : block.stop],
-            key.index_select(2, block.keys),
-            value.index_select(2, block.keys),
-            attn_mask=block.mask,
-            scale=scaling,
-        )
-        for block in cast(Planned, attention_mask).blocks
-    ]
-    return torch.cat(parts, dim=2).transpose(1, 2).contiguous(), None
+    found = cast(Planned, attention_mask).plan.attend(query, key, value, scaling)
+    return found.transpose(1, 2).contiguous(), None
 
 
 def install(model: PreTrainedModel) -> None:

@@ -7,11 +7,12 @@ Leaves out what the state means (`trainer.py`) and which checkpoints to keep.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from trace_gym.core.errors import RunFolderError, boundary
@@ -30,10 +31,17 @@ TOKENIZER_FILES = (
 
 
 def write_checkpoint(
-    folder: Path, *, model: PreTrainedModel, state: Mapping[str, Any], tokenizer_from: Path | None
+    folder: Path,
+    *,
+    model: PreTrainedModel,
+    weights: Mapping[str, Tensor],
+    state: Mapping[str, Any],
+    tokenizer_from: Path | None,
+    beside: Callable[[Path], None] | None = None,
 ) -> None:
-    """Write everything beside `folder` under another name, then rename. An earlier checkpoint there is
-    replaced; RunFolderError if something else is there, or if the disk refuses."""
+    """Write everything next to `folder` under another name, then rename: `weights` as those of the model,
+    what `beside` writes into the folder, and the state. An earlier checkpoint there is replaced;
+    RunFolderError if something else is there, or if the disk refuses."""
     if folder.exists() and not (folder / STATE_FILE).is_file():
         raise RunFolderError(f"{folder} exists and is no checkpoint; nothing was overwritten")
     part, old = (folder.with_name(f".{folder.name}.{suffix}") for suffix in ("part", "old"))
@@ -41,7 +49,9 @@ def write_checkpoint(
         for leftover in (part, old):
             shutil.rmtree(leftover, ignore_errors=True)
         part.mkdir(parents=True)
-        model.save_pretrained(part)
+        model.save_pretrained(part, state_dict=dict(weights))
+        if beside is not None:
+            beside(part)
         for pattern in TOKENIZER_FILES if tokenizer_from else ():
             for file in sorted(tokenizer_from.glob(pattern)) if tokenizer_from else ():
                 shutil.copyfile(file, part / file.name)
@@ -59,3 +69,17 @@ def read_state(folder: Path) -> dict[str, Any]:
     with boundary(RunFolderError, Exception, what=f"cannot read the checkpoint {folder}"):
         state: dict[str, Any] = torch.load(folder / STATE_FILE, map_location="cpu", weights_only=True)
     return state
+
+
+def base_folder(base: Mapping[str, Any], folder: Path) -> Path:
+    """Where the weights lie that the adapters of a checkpoint belong to; RunFolderError if they are gone."""
+    home = Path(base["folder"])
+    if not (home / "config.json").is_file():
+        raise RunFolderError(f"{folder} holds adapters of the model in {home}, which is not there any more")
+    return home
+
+
+def demand_base(found: float, base: Mapping[str, Any], folder: Path) -> None:
+    """RunFolderError unless the base weights are those that the adapters were trained on."""
+    if found != base["sum"]:
+        raise RunFolderError(f"the model in {base['folder']} is not the one that {folder} has adapters for")

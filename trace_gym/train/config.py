@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -10,18 +11,20 @@ import numpy as np
 
 from trace_gym.core.errors import unknown
 from trace_gym.train.advantage import ADVANTAGES, TOKEN_WEIGHTS, Credit
-from trace_gym.train.loss import LOSSES, Clip, Surrogate, loss_named
+from trace_gym.train.correction import CORRECTIONS, Correction, correction_named
+from trace_gym.train.loss import LOSSES, Clip, Loss, Surrogate, loss_named
 
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "advantage": tuple(ADVANTAGES),
     "token_weight": tuple(TOKEN_WEIGHTS),
     "loss": tuple(LOSSES),
+    "correction": ("none", *CORRECTIONS),
     "old_logprobs": ("recompute", "behaviour"),
     "dtype": ("float32", "bfloat16"),
 }
 _AT_LEAST: Mapping[str, float] = {
     **dict.fromkeys(("epochs", "minibatches", "response_tokens", "token_budget", "row_tokens"), 1),
-    **dict.fromkeys(("lr", "weight_decay", "max_grad_norm", "kl", "warmup_steps", "seed"), 0),
+    **dict.fromkeys(("lr", "weight_decay", "max_grad_norm", "kl", "warmup_steps", "lora_rank", "seed"), 0),
 }
 
 
@@ -29,20 +32,26 @@ _AT_LEAST: Mapping[str, float] = {
 class TrainConfig:
     """Choices of the trainer; ValueError or UnknownName at construction for one that cannot be.
 
-    Credit: `advantage`, `token_weight`, `whiten` (None: as the advantage rule has it). Loss: `loss` by name;
+    Credit: `advantage`, `token_weight`, `whiten` (None: as the advantage rule has it),
+    `balance` (advantages of a tree add up to zero over its tokens). Loss: `loss` by name;
     `clip_low`, `clip_high` replace its own trust region, `dual_clip` adds the third bound; `kl` weighs the
     divergence from the weights that training began with; `response_tokens` is L_max of losses that divide
-    by it. Steps: each forest is passed `epochs` times in `minibatches` of whole trees; the rate rises to
-    `lr` over `warmup_steps` optimiser steps. `temperature` is the one the policy samples at.
+    by it. `correction` bounds, by name, what the sampler's own arithmetic can do; `correction_low` and
+    `correction_high` replace its bounds. Steps: each forest is passed `epochs` times in `minibatches` of
+    whole trees; the rate rises to `lr` over `warmup_steps` optimiser steps. `temperature` is the one the
+    policy samples at.
 
     `old_logprobs`: "recompute" takes the denominators of the ratio from the trainer before its first step, so
     that differences of arithmetic between sampler and trainer cannot pass for a change of policy (it costs
     an extra forward pass for all minibatches but one); "behaviour" takes those the sampler recorded.
 
-    Layout: micro-batches of at most `token_budget` tokens; `packed` False computes every branch by itself.
-    Where a model cannot attend in blocks, rows of trees are kept to about `row_tokens`, for there a row costs
-    the square of its length. `dtype` is what is computed in; weights are float32 in any case. `lean`
-    computes activations twice to keep few of them in memory.
+    Layout: micro-batches of at most `token_budget` tokens, at most `term_budget` of them trained (None: any
+    number); `packed` False computes every branch by itself. Where a model cannot attend in blocks, rows of
+    trees are kept to about `row_tokens`, for there a row costs the square of its length. `dtype` is what is
+    computed in; weights are float32 in any case. `lean` computes activations twice to keep few of them in
+    memory. With a `lora_rank` only adapters of that rank are trained, their part weighted by `lora_alpha`
+    (None: twice the rank) over the rank. With `noise` the spread of the gradient over minibatches is measured
+    before the first step, which costs a pass over the forest.
     """
 
     lr: float = 1e-5
@@ -56,19 +65,27 @@ class TrainConfig:
     advantage: str = "drgrpo"
     token_weight: str = "path"
     whiten: bool | None = None
+    balance: bool = False
     loss: str = "dapo"
     clip_low: float | None = None
     clip_high: float | None = None
     dual_clip: float | None = None
     kl: float = 0.0
     response_tokens: int = 1024
+    correction: str = "none"
+    correction_low: float | None = None
+    correction_high: float | None = None
     temperature: float = 1.0
     old_logprobs: Literal["recompute", "behaviour"] = "recompute"
     packed: bool = True
     token_budget: int = 4096
+    term_budget: int | None = None
     row_tokens: int = 512
     dtype: Literal["float32", "bfloat16"] = "float32"
     lean: bool = False
+    lora_rank: int = 0
+    lora_alpha: float | None = None
+    noise: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -78,10 +95,22 @@ class TrainConfig:
         for name, least in _AT_LEAST.items():
             if not getattr(self, name) >= least:
                 raise ValueError(f"{name} must be at least {least:g}, got {getattr(self, name)}")
+        if self.lora_alpha is not None and not self.lora_alpha > 0:
+            raise ValueError(f"lora_alpha must be positive, got {self.lora_alpha}")
+        if self.term_budget is not None and self.term_budget < 1:
+            raise ValueError(f"term_budget must be at least 1, got {self.term_budget}")
         if self.temperature <= 0:
             raise ValueError(f"temperature must be positive, got {self.temperature}")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas must lie in [0, 1), got {self.betas}")
+        if self.correction != "none" and self.old_logprobs == "behaviour":
+            raise ValueError(
+                "a correction compares the sampler's log-probs with the trainer's; set old_logprobs to "
+                "'recompute'"
+            )
+        low, high = self.correction_bounds
+        if not 0 <= low <= high:
+            raise ValueError(f"a correction needs 0 <= low <= high, got {low} and {high}")
         _ = self.clip
 
     @property
@@ -95,14 +124,34 @@ class TrainConfig:
         )
 
     @property
+    def rule(self) -> Loss:
+        """The loss by its name."""
+        return loss_named(self.loss)
+
+    @property
     def surrogate(self) -> Surrogate:
         """What the loss maximises per token."""
-        return loss_named(self.loss).surrogate
+        return self.rule.surrogate
+
+    @property
+    def corrected(self) -> Correction | None:
+        """The correction by its name."""
+        return correction_named(self.correction)
+
+    @property
+    def correction_bounds(self) -> tuple[float, float]:
+        """The least and the greatest w of the correction in force."""
+        own = self.corrected
+        low, high = (own.low, own.high) if own is not None else (0.0, math.inf)
+        return (
+            low if self.correction_low is None else self.correction_low,
+            high if self.correction_high is None else self.correction_high,
+        )
 
     def divisor(self, credits_: Sequence[Credit]) -> float:
-        """What the loss over a forest is divided by: original token counts, trees without contrast
-        included."""
-        if loss_named(self.loss).per == "length":
+        """What the loss over a forest is divided by: original token counts, trees without contrast included;
+        tasks, where a branch's tokens share its weight."""
+        if self.rule.per == "length":
             return float(sum(bool(c.branches) for c in credits_) * self.response_tokens)
         lengths = [np.array([len(turn.action_ids) for turn in c.tree.turns]) for c in credits_]
         return float(sum((c.weight @ n for c, n in zip(credits_, lengths, strict=True)), 0.0))

@@ -74,9 +74,11 @@ class Records:
         self.tasks = {task: (float(won), float(seen)) for task, (won, seen) in state["tasks"].items()}
 
 
-def plain_features(prefix: Prefix, records: Records) -> Vector:
-    """The features (PLAIN,) of a prefix: where it stands, what its checks say, how its task went before."""
-    found = [v for v in prefix.verdicts if v.status in (Status.PASS, Status.FAIL)]
+def plain_features(prefix: Prefix, records: Records, *, verdicts: bool = True) -> Vector:
+    """The features (PLAIN,) of a prefix: where it stands, what its checks say (nothing without `verdicts`),
+    how its task went before."""
+    heard = prefix.verdicts if verdicts else ()
+    found = [v for v in heard if v.status in (Status.PASS, Status.FAIL)]
     passed = sum(v.status is Status.PASS for v in found)
     lean, seen = records.log_odds(prefix.task)
     suite = np.zeros(SUITES)
@@ -87,7 +89,7 @@ def plain_features(prefix: Prefix, records: Records) -> Vector:
         math.log1p(prefix.depth),
         math.log1p(max(0, prefix.max_turns - prefix.depth)),
         passed / len(found) if found else 0.0,
-        potential(prefix.verdicts),
+        potential(heard),
         float(bool(found)),
         lean,
         math.log1p(seen),

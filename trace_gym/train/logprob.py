@@ -5,6 +5,7 @@ Leaves out dropout: the model is run in evaluation mode throughout.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -21,16 +22,22 @@ from trace_gym.core.errors import BadConfig, boundary
 from trace_gym.core.tokens import floats, ids
 from trace_gym.model.quiet import quiet
 from trace_gym.train.attention import TREE_ATTENTION, dense, install, planned
+from trace_gym.train.flex import TILE
 from trace_gym.train.pack import MicroBatch, row, stack
 from trace_gym.train.trie import Segment
+from trace_gym.train.world import World
+
+LOGITS = 1 << 26
+"""At most so many logits exist at a time: more are computed in pieces, and again in the backward pass."""
 
 
 class LogprobKernel:
     """Computes log-probs with one model, always in evaluation mode.
 
-    With `packed` the model is made to attend in blocks where it can; where it cannot, trees cost dense masks.
-    That packing changes no log-prob is tried out on a small tree, in the weights' own precision, and
-    BadConfig raised if it does.
+    With `packed` the model is made to attend in blocks where it can; where it cannot, trees cost dense masks
+    and `reason` says what was in the way. That packing changes no log-prob is tried out on a small tree, in
+    the weights' own precision, and BadConfig raised if it does. Only logits that predict a trained token are
+    computed, at most `logits` at a time.
     `bfloat16` computes in it, whatever the weights; `lean` keeps no activations within layers and computes
     them again in the backward pass.
     """
@@ -43,10 +50,13 @@ class LogprobKernel:
         packed: bool = False,
         bfloat16: bool = False,
         lean: bool = False,
+        logits: int = LOGITS,
     ) -> None:
         if temperature <= 0:
             raise ValueError(f"temperature must be positive, got {temperature}")
         self.model = model
+        self.reason = ""
+        self._root: _Root | None = None
         self.model.train(False)
         if lean:
             _forget_activations(model)
@@ -57,8 +67,11 @@ class LogprobKernel:
         self._window: int | None = getattr(text, "sliding_window", None)
         self._head: Module | None = model.get_output_embeddings()  # type: ignore[no-untyped-call]
         self._head = self._head if self._head_is_bare() else None
+        self._piece = max(1, logits // self._vocab_size)
+        self._narrow = bfloat16
+        self.blocks = False
         self.blocks = packed and self._window is None and self._attends_in_blocks()
-        if packed and not self.blocks and not self._packs():
+        if packed and not self.blocks and not self._packs(blocks=False):
             raise BadConfig("this model does not take tree-shaped attention masks; set packed = false")
         self._bfloat16 = bfloat16
 
@@ -70,25 +83,43 @@ class LogprobKernel:
         if not batch.chains and self._window and int(batch.position_ids.max()) >= self._window:
             window = f"a sliding attention window of {self._window} tokens"
             raise BadConfig(f"a tree is deeper than the model's {window}; set packed = false")
-        with torch.autocast(self.model.device.type, torch.bfloat16, enabled=self._bfloat16):
-            logits = self._logits(batch.to(self.model.device))
-        targets = batch.token_ids.flatten()[batch.target].to(logits.device)
-        wide = logits if logits.dtype == torch.float64 else logits.float()
-        return -cross_entropy(wide / self._temperature, targets, reduction="none")
+        return self._root(batch) if self._root is not None else self._compute(batch)
 
-    def _logits(self, batch: MicroBatch) -> Tensor:
-        """Logits (K, V) that predict the trained tokens; only those are computed where the head is bare."""
+    def shard(self, world: World) -> None:
+        """Spread the model's weights over all processes."""
+        self._root = _Root(self.model, self._compute)
+        world.shard(self._root)
+
+    def _compute(self, batch: MicroBatch) -> Tensor:
+        batch = batch.to(self.model.device)
+        targets = batch.token_ids.flatten()[batch.target]
+        with torch.autocast(self.model.device.type, torch.bfloat16, enabled=self._bfloat16):
+            states = self._states(batch)
+            if self._head is None or len(states) <= self._piece:
+                return self._scored(states, targets)
+            pieces = zip(torch.split(states, self._piece), torch.split(targets, self._piece), strict=True)
+            return torch.cat([checkpoint(self._scored, *piece, use_reentrant=False) for piece in pieces])
+
+    def _states(self, batch: MicroBatch) -> Tensor:
+        """What predicts the trained tokens: last hidden states (K, D), or logits (K, V) where the head is not
+        bare."""
         inputs = {"input_ids": batch.token_ids}
         if not batch.chains:
-            form = planned if self.blocks and len(batch.token_ids) == 1 else dense
+            fits = len(batch.token_ids) == 1 or batch.token_ids.is_cuda
+            form = planned if self.blocks and fits else dense
             mask = form(batch.end, dtype=torch.bfloat16 if self._bfloat16 else self.model.dtype)
             inputs |= {"attention_mask": mask, "position_ids": batch.position_ids}
         if self._head is None:
             whole: Tensor = self.model(**inputs, use_cache=False).logits
             return whole.flatten(0, 1).index_select(0, batch.predictor)
         hidden: Tensor = self.model.base_model(**inputs, use_cache=False).last_hidden_state
-        chosen: Tensor = self._head(hidden.flatten(0, 1).index_select(0, batch.predictor))
-        return chosen
+        return hidden.flatten(0, 1).index_select(0, batch.predictor)
+
+    def _scored(self, states: Tensor, targets: Tensor) -> Tensor:
+        """Log-probs of `targets` (K,) from what predicts them."""
+        logits: Tensor = states if self._head is None else self._head(states)
+        wide = logits if logits.dtype == torch.float64 else logits.float()
+        return -cross_entropy(wide / self._temperature, targets.to(wide.device), reduction="none")
 
     @torch.no_grad()
     def _head_is_bare(self) -> bool:
@@ -104,28 +135,59 @@ class LogprobKernel:
         """Let the model attend in blocks if it then computes what it did; else leave it as it was."""
         before = self.model.config._attn_implementation
         if before not in ("sdpa", TREE_ATTENTION):
+            self.reason = f"the model attends through {before!r}"
             return False
         with quiet():
             install(self.model)
-            self.blocks = True
-            if not self._packs():
-                self.model.set_attn_implementation(before)
-                return False
-        return True
+            cuda = self.model.device.type == "cuda"
+            if self._packs_in_tiles() if cuda else self._packs(blocks=True):
+                return True
+            self.model.set_attn_implementation(before)
+        return False
 
-    def _packs(self) -> bool:
+    def _packs_in_tiles(self) -> bool:
+        """On CUDA: does the model take trees at all, in full precision and with a full mask; and does the
+        compiled kernel, in the precision of training, come near that? The second compiles what training then
+        uses; near is all that can be asked in bfloat16."""
+        return self._packs(blocks=False) and self._packs(
+            blocks=True, bfloat16=self._narrow, rtol=0.02, atol=0.2 if self._narrow else 1e-3
+        )
+
+    def _packs(self, *, blocks: bool, bfloat16: bool = False, rtol: float = 1e-3, atol: float = 1e-4) -> bool:
         """Does this model give a small packed tree the log-probs of its branches one by one?"""
         trunk, left, right, tip = (_probe_turn(self._vocab_size, i) for i in range(4))
         first, second, third = (Segment(at, t.action_ids, t) for at, t in ((0, left), (0, right), (2, tip)))
         start = Segment(-1, trunk.action_ids)
         branches = [row([[start, first]]), row([[start, second, replace(third, parent=1)]])]
+        multiple = 2 * TILE if blocks and self.model.device.type == "cuda" else 1
+        self.blocks, self._bfloat16 = blocks, bfloat16
         try:
-            with torch.no_grad(), boundary(BadConfig, Exception, what="tree-shaped attention"):
-                whole = self(stack([row([[start, first, second, third]])]))
-                alone = self(stack(branches, chains=True))
-        except BadConfig:
+            with boundary(BadConfig, Exception, what="tree-shaped attention"):
+                whole = self(stack([row([[start, first, second, third]])], multiple=multiple)).detach()
+                with torch.no_grad():
+                    alone = self(stack(branches, chains=True))
+        except BadConfig as failure:
+            self.reason = str(failure)
             return False
-        return bool(torch.allclose(whole, alone, rtol=1e-3, atol=1e-4))
+        finally:
+            self.blocks, self._bfloat16 = False, False
+        apart = float((whole - alone).abs().max())
+        self.reason = f"a packed tree's log-probs are {apart:.2g} off"
+        return bool(torch.allclose(whole, alone, rtol=rtol, atol=atol))
+
+
+class _Root(Module):
+    """The whole computation as one module, so that weights outside of layers, tied ones too, are gathered
+    once for it."""
+
+    def __init__(self, model: PreTrainedModel, compute: Callable[[MicroBatch], Tensor]) -> None:
+        super().__init__()
+        self.model = model
+        self._compute = compute
+
+    def forward(self, batch: MicroBatch) -> Tensor:
+        """What the kernel computes."""
+        return self._compute(batch)
 
 
 def _probe_turn(vocab_size: int, number: int) -> Turn:

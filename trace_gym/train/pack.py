@@ -7,6 +7,7 @@ micro-batches. Leaves out the model (`logprob.py`) and what the numbers mean (`a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -18,17 +19,23 @@ from torch import Tensor
 from trace_gym.core.episode import Actor, Turn
 from trace_gym.core.tokens import IntArray
 from trace_gym.train.advantage import Branch, Credit
-from trace_gym.train.trie import Segment, segments, split
+from trace_gym.train.trie import Segment, segments, size, split
 
 NO_VERSION = -1
 """Stands for an unknown policy version in the version stream."""
+EVERY_BRANCH = -1
+"""Stands for a leaf in the owner of a token that counts for all branches through it."""
+
+
+STREAMS = 9
+"""Numbers that every trained token carries."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Row:
     """One sequence of T tokens. `tokens`, `positions`, `end`, `parent` are (T,); `trained` (K,) says where
-    the trained tokens stand, and `streams` (6, K) holds their A+, A-, weight, behaviour log-prob, entropy and
-    policy version."""
+    the trained tokens stand, and `streams` (STREAMS, K) holds their A+, A-, weight, behaviour log-prob,
+    entropy, policy version and owner."""
 
     tokens: NDArray[np.int64]
     positions: NDArray[np.int64]
@@ -47,7 +54,8 @@ class MicroBatch:
 
     `token_ids`, `position_ids`, `end` are (B, T); `predictor` and `target` (K,) index the flattened (B*T,):
     the token at `target` is predicted by the logits at `predictor`. `plus`, `minus`, `weight`, `behaviour`,
-    `entropy` are float64 (K,), `version` int64 (K,). `chains`: rows are plain sequences, for which a model's
+    `entropy` are float64 (K,), `version` int64 (K,); `owner` int64 (K, 3): the index of a token's tree, its
+    node, and the leaf of the branch it counts for. `chains`: rows are plain sequences, for which a model's
     own causal mask will do.
     """
 
@@ -63,6 +71,7 @@ class MicroBatch:
     behaviour: Tensor
     entropy: Tensor
     version: Tensor
+    owner: Tensor
     chains: bool
 
     def to(self, device: torch.device) -> MicroBatch:
@@ -91,20 +100,23 @@ class PackStats:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How to lay out. A micro-batch has up to `token_budget` tokens, padding included: rows of up to
-    `row_tokens` that hold several trees (a larger tree has one to itself, and is split if it exceeds the
-    budget), or, with `packed` False, rows of one branch each. `keep_weighted`: compute tokens that carry a
-    weight but no advantage. Row lengths are multiples of `multiple`."""
+    """How to lay out. A micro-batch has up to `token_budget` tokens, padding included, of which up to
+    `term_budget` (None: any number) are trained: rows of up to `row_tokens` that hold several trees (a larger
+    tree has one to itself, and is split if it exceeds a budget), or, with `packed` False, rows of one branch
+    each. `keep_weighted`: compute tokens that carry a weight but no advantage. Row lengths are multiples of
+    `multiple`."""
 
     token_budget: int = 4096
     row_tokens: int = 4096
     packed: bool = True
     keep_weighted: bool = False
     multiple: int = 1
+    term_budget: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("token_budget", "row_tokens", "multiple"):
-            if getattr(self, name) < 1:
+        for name in ("token_budget", "row_tokens", "multiple", "term_budget"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
 
 
@@ -119,7 +131,7 @@ def pack(credits_: Sequence[Credit], layout: Layout) -> tuple[list[MicroBatch], 
     ]
     tries = [segments(credit, keep_weighted=keep) for credit in credits_]
     rows = _rows(tries, layout) if layout.packed else [chain(*pair, keep_weighted=keep) for pair in alone]
-    groups = batched(rows, layout.token_budget)
+    groups = batched(rows, layout.token_budget, terms=layout.term_budget)
     batches = [stack(group, multiple=layout.multiple, chains=not layout.packed) for group in groups]
     return batches, PackStats(
         raw=sum(len(credit.tree.tokens(branch.leaf)) for credit, branch in alone),
@@ -130,26 +142,31 @@ def pack(credits_: Sequence[Credit], layout: Layout) -> tuple[list[MicroBatch], 
 
 def _rows(tries: Iterable[Sequence[Segment]], layout: Layout) -> list[Row]:
     """Tries, longest first, each into the first row that has room."""
-    capacity = min(layout.row_tokens, layout.token_budget)
-    pieces = [piece for trie in tries for piece in split(trie, layout.token_budget)]
-    sized = [(sum(len(segment.token_ids) for segment in piece), piece) for piece in pieces]
-    filled: list[int] = []
+    room = min(layout.row_tokens, layout.token_budget), layout.term_budget or math.inf
+    pieces = [p for trie in tries for p in split(trie, layout.token_budget, terms=layout.term_budget)]
+    filled: list[tuple[int, int]] = []
     rows: list[list[Sequence[Segment]]] = []
-    for size, piece in sorted(sized, key=lambda pair: -pair[0]):
-        spot = next((i for i, used in enumerate(filled) if used + size <= capacity), len(rows))
+    for (tokens, terms), piece in sorted(((size(p), p) for p in pieces), key=lambda pair: -pair[0][0]):
+        sums = [(used + tokens, trained + terms) for used, trained in filled]
+        fits = (i for i, (length, count) in enumerate(sums) if length <= room[0] and count <= room[1])
+        spot = next(fits, len(rows))
         if spot == len(rows):
             rows.append([])
-            filled.append(0)
+            filled.append((0, 0))
         rows[spot].append(piece)
-        filled[spot] += size
+        filled[spot] = filled[spot][0] + tokens, filled[spot][1] + terms
     return [row(content) for content in rows]
 
 
-def batched(rows: Iterable[Row], budget: int) -> list[list[Row]]:
-    """Rows, longest first, in groups of at most `budget` tokens, padding included; a longer row is alone."""
+def batched(rows: Iterable[Row], budget: int, *, terms: int | None = None) -> list[list[Row]]:
+    """Rows, longest first, in groups of at most `budget` tokens, padding included, at most `terms` of them
+    trained; a row that exceeds them is alone."""
     groups: list[list[Row]] = []
+    most = math.inf if terms is None else terms
     for made in sorted(rows, key=len, reverse=True):
-        if not groups or len(groups[-1][0]) * (len(groups[-1]) + 1) > budget:
+        last = groups[-1] if groups else []
+        trained = sum(len(each.trained) for each in last) + len(made.trained)
+        if not last or len(last[0]) * (len(last) + 1) > budget or trained > most:
             groups.append([])
         groups[-1].append(made)
     return groups
@@ -185,6 +202,7 @@ def stack(rows: Sequence[Row], *, multiple: int = 1, chains: bool = False) -> Mi
         behaviour=behaviour,
         entropy=entropy,
         version=torch.from_numpy(streams[5].astype(np.int64)),
+        owner=torch.from_numpy(streams[6:].T.astype(np.int64)),
         chains=chains,
     )
 
@@ -204,7 +222,8 @@ def row(pieces: Iterable[Sequence[Segment]]) -> Row:
             tokens.append(segment.token_ids)
             if segment.turn is not None:
                 trained.append(np.arange(start, start + len(segment.token_ids)))
-                streams.append(_streams(segment.turn, segment.plus, segment.minus, segment.weight))
+                numbers = (segment.plus, segment.minus, segment.weight)
+                streams.append(_streams(segment.turn, *numbers, (*segment.owner, EVERY_BRANCH)))
         offset += sum(len(segment.token_ids) for segment in trie)
     lengths = [len(part) for part in tokens]
     first, deep, last, above = (np.repeat(column, lengths) for column in np.array(spans).T)
@@ -236,12 +255,14 @@ def _spans(trie: Sequence[Segment], offset: int) -> tuple[list[int], list[int], 
     return starts, depths, ends
 
 
-def _streams(turn: Turn, plus: float, minus: float, weight: float) -> NDArray[np.float64]:
+def _streams(
+    turn: Turn, plus: float, minus: float, weight: float, owner: tuple[int, int, int]
+) -> NDArray[np.float64]:
     size = len(turn.action_ids)
     entropy = turn.entropy if len(turn.entropy) == size else np.full(size, np.nan)
     version = NO_VERSION if turn.policy_version is None else turn.policy_version
-    flat = [np.full(size, number) for number in (plus, minus, weight, version)]
-    return np.stack([*flat[:3], turn.logprobs, entropy, flat[3]]).astype(np.float64)
+    flat = [np.full(size, number) for number in (plus, minus, weight, version, *owner)]
+    return np.stack([*flat[:3], turn.logprobs, entropy, *flat[3:]]).astype(np.float64)
 
 
 def live(credit: Credit, branch: Branch, *, keep_weighted: bool = False) -> NDArray[np.bool_]:
@@ -265,7 +286,8 @@ def chain(credit: Credit, branch: Branch, *, keep_weighted: bool = False) -> Row
         offset = start + len(turn.action_ids)
         if on[i]:
             trained.append(np.arange(start, offset))
-            streams.append(_streams(turn, share * max(gain, 0.0), share * min(gain, 0.0), share))
+            owner = (credit.tree.index, node, branch.leaf)
+            streams.append(_streams(turn, share * max(gain, 0.0), share * min(gain, 0.0), share, owner))
     return Row(
         tokens=credit.tree.tokens(branch.leaf).astype(np.int64),
         positions=np.arange(offset),

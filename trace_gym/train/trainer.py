@@ -1,44 +1,43 @@
 """Policy optimisation on rollout trees: a forest goes in, better weights come out.
 
-Blind to the algorithm: credit, packing and loss are chosen by name. One process, one device. Leaves out
-when to train and on what (the loop's business) and files (`checkpoint.py`).
+Blind to the algorithm: credit, packing and loss are chosen by name. One process, or several that torchrun
+started and that make every call together. Leaves out when to train and on what (the loop's business), the
+passes through the model (`passes.py`) and files (`checkpoint.py`).
 """
 
 from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from trace_gym.core.errors import MissingExtra
 from trace_gym.core.policy import Checkpoint
+from trace_gym.core.tokens import IntArray
 from trace_gym.core.tree import Forest
 from trace_gym.model.load import load_weights, model_folder
-from trace_gym.train.advantage import Credit, credit
-from trace_gym.train.checkpoint import read_state, write_checkpoint
+from trace_gym.train.advantage import credit
+from trace_gym.train.checkpoint import base_folder, demand_base, read_state, write_checkpoint
 from trace_gym.train.config import TrainConfig
 from trace_gym.train.logprob import LogprobKernel
-from trace_gym.train.loss import Tokens, diagnose, kl_penalty
-from trace_gym.train.pack import Layout, MicroBatch, PackStats, pack
+from trace_gym.train.noise import flat, noise
+from trace_gym.train.objective import Share
+from trace_gym.train.pack import MicroBatch, stack
+from trace_gym.train.passes import Passes
+from trace_gym.train.probe import scored_row
 from trace_gym.train.tally import Tally, described
+from trace_gym.train.world import World, gathered, like, whole
 
-
-@dataclass(slots=True, eq=False)
-class Share:
-    """The part of a forest that makes one optimiser step: micro-batches, what their sums are divided by, and
-    per micro-batch the log-probs before the update and those of the reference, once known."""
-
-    batches: list[MicroBatch]
-    divisor: float
-    old: list[Tensor | None] = field(default_factory=list)
-    reference: list[Tensor | None] = field(default_factory=list)
+if TYPE_CHECKING:
+    from trace_gym.train.lora import Adapter
 
 
 class Trainer:
@@ -67,11 +66,25 @@ class Trainer:
         self.updates = 0
         self.steps = 0
         self._source = source
+        self._base = source
         self._clock = clock
+        self._world = World.current()
+        self._adapter = _adapter(model, config) if config.lora_rank else None
         self._kernel = self._new_kernel(self.model)
-        frozen = copy.deepcopy(self.model).requires_grad_(False) if config.kl > 0 else None
-        self._reference = self._new_kernel(frozen) if frozen is not None else None
-        self._optimizer = torch.optim.AdamW(self._groups(), lr=config.lr, betas=config.betas, eps=config.eps)
+        self._reference: LogprobKernel | None = None
+        if config.kl > 0 and self._adapter is None:
+            self._reference = self._new_kernel(copy.deepcopy(self.model).requires_grad_(False))
+        if self._world.size > 1:
+            for kernel in filter(None, (self._kernel, self._reference)):
+                kernel.shard(self._world)
+        self._passes = Passes(config, self._kernel, self._reference_logprobs(), self._world)
+        self._optimizer = torch.optim.AdamW(
+            self._groups(),
+            lr=config.lr,
+            betas=config.betas,
+            eps=config.eps,
+            fused=model.device.type == "cuda",
+        )
 
     @classmethod
     def load(
@@ -100,26 +113,62 @@ class Trainer:
         threads) the one that the saved trainer would have made. `config` replaces the saved one."""
         state = read_state(folder)
         chosen = config or TrainConfig(**state["config"])
-        trainer = cls(_on(device, folder), chosen, source=folder, version=state["version"], clock=clock)
+        home = folder if state["base"] is None else base_folder(state["base"], folder)
+        trainer = cls(_on(device, home), chosen, source=folder, version=state["version"], clock=clock)
         trainer.updates, trainer.steps = state["updates"], state["steps"]
-        groups = trainer._optimizer.state_dict()["param_groups"]
-        trainer._optimizer.load_state_dict({"state": state["optimizer"]["state"], "param_groups": groups})
-        if trainer._reference is not None and state["reference"] is not None:
-            trainer._reference.model.load_state_dict(state["reference"])
+        if trainer._adapter is not None and state["base"] is not None:
+            demand_base(trainer._adapter.base_sum, state["base"], folder)
+            trainer._adapter.load(state["adapter"])
+            trainer._base = home
+        trainer._restore(state)
         return trainer
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        """Put the optimiser and the reference where they stood."""
+        groups = self._optimizer.state_dict()["param_groups"]
+        weights = [weight for group in self._optimizer.param_groups for weight in group["params"]]
+        moments = {
+            number: {name: like(value, weights[number]) for name, value in parts.items()}
+            for number, parts in state["optimizer"]["state"].items()
+        }
+        self._optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        if self._reference is not None and state["reference"] is not None:
+            mine = self._reference.model.state_dict()
+            with torch.no_grad():
+                for name, value in state["reference"].items():
+                    mine[name].copy_(like(value, mine[name]))
+
+    @property
+    def packs_in_blocks(self) -> bool:
+        """Does the model attend to packed trees without a mask of their whole length squared?"""
+        return self._kernel.blocks
 
     def save(self, folder: Path) -> Checkpoint:
         """Write an ordinary Hugging Face folder with `trainer.pt` in it; all of it or nothing appears.
         Replaces an earlier checkpoint in that place; raises RunFolderError where it cannot be written."""
+        weights = gathered(self.model)
+        adapter = self._adapter
+        base = None if adapter is None else {"folder": str(self._base), "sum": adapter.base_sum}
         state: dict[str, Any] = {
             "config": self.config.json(),
             "version": self.version,
             "updates": self.updates,
             "steps": self.steps,
-            "optimizer": self._optimizer.state_dict(),
-            "reference": self._reference.model.state_dict() if self._reference else None,
+            "optimizer": whole(self._optimizer.state_dict()),
+            "reference": gathered(self._reference.model) if self._reference else None,
+            "base": base,
+            "adapter": adapter.own(weights) if adapter else None,
         }
-        write_checkpoint(folder, model=self.model, state=state, tokenizer_from=self._source)
+        if self._world.rank == 0:
+            write_checkpoint(
+                folder,
+                model=self.model,
+                weights=adapter.merged(weights) if adapter else weights,
+                state=state,
+                tokenizer_from=self._source,
+                beside=(lambda part: adapter.write(part / "adapter", weights)) if adapter else None,
+            )
+        self._world.wait()
         self._source = folder if self._source else None
         return Checkpoint(folder, self.version)
 
@@ -137,96 +186,81 @@ class Trainer:
             advantage=config.advantage,
             token_weight=config.token_weight,
             whiten=config.whiten,
+            balance=config.balance,
+            per_branch=config.rule.per == "branch",
         )
         rng = np.random.default_rng([config.seed, self.updates])
-        shares, stats = self._shares(credits_, rng)
-        tally = Tally()
-        self._prepare(shares, tally)
+        shares, batches, stats = self._passes.shares(credits_, rng)
+        tally = Tally(version)
+        self._passes.prepare(shares, tally)
+        spread = self._noise(shares) if config.noise else {}
         for epoch in range(config.epochs):
             order = rng.permutation(len(shares)) if epoch else range(len(shares))
             for index in order:
                 self._step(shares[index], tally)
-        batches = [batch for share in shares for batch in share.batches]
         self.updates += 1
         self.version += bool(tally.steps)
         return {
-            **tally.metrics(),
+            **tally.over(self._world).metrics(),
             **described(credits_, batches, stats, version=version),
+            **spread,
             "lr": config.rate(max(0, self.steps - 1)),
             "skipped": float(not shares),
             "seconds": self._clock() - begun,
         }
 
-    def _shares(self, credits_: Sequence[Credit], rng: np.random.Generator) -> tuple[list[Share], PackStats]:
-        """Trees with contrast dealt into minibatches; a divisor is the whole forest's, divided evenly, so
-        that no tree counts more for the company it is in."""
-        config = self.config
-        live = [c for c in credits_ if c.contrast]
-        count = min(config.minibatches, len(live))
-        if not count:
-            return [], PackStats()
-        layout = Layout(
-            token_budget=config.token_budget,
-            row_tokens=config.token_budget if self._kernel.blocks else config.row_tokens,
-            packed=config.packed,
-            keep_weighted=config.kl > 0,
-            multiple=128 if self.model.device.type == "cuda" else 1,
-        )
-        divisor = config.divisor(credits_) / count
-        order = rng.permutation(len(live))
-        shares, total = [], PackStats()
-        for first in range(count):
-            batches, stats = pack([live[i] for i in order[first::count]], layout)
-            shares.append(Share(batches, divisor))
-            total += stats
-        return shares, total
-
     @torch.no_grad()
-    def _prepare(self, shares: Sequence[Share], tally: Tally) -> None:
-        """Log-probs needed from before the first step. The first minibatch needs no pass of its own: its old
-        log-probs are those of its first training pass."""
-        recompute = self.config.old_logprobs == "recompute"
-        for index, share in enumerate(shares):
-            for batch in share.batches:
-                old: Tensor | None = None if recompute else batch.behaviour
-                if recompute and index:
-                    old = self._kernel(batch)
-                    tally.compare(old, batch)
-                share.old.append(old)
-                share.reference.append(self._reference(batch) if self._reference else None)
+    def score(self, pairs: Sequence[tuple[IntArray, IntArray]]) -> list[NDArray[np.float64]]:
+        """The log-probs (A,) of each completion after its prompt, under the weights now."""
+        found: list[NDArray[np.float64]] = []
+        for prompt, completion in pairs:
+            scored = self._kernel(stack([scored_row(prompt, completion)], chains=True))
+            found.append(scored.double().cpu().numpy())
+        return found
+
+    def _noise(self, shares: Sequence[Share]) -> dict[str, float]:
+        """The noise of the gradient before the first step, from its minibatches. Of several processes none
+        sees the whole of one."""
+        if self._world.size > 1:
+            return {}
+        parts = []
+        for share in shares:
+            self._optimizer.zero_grad(set_to_none=True)
+            self._passes.gradient(share, Tally(self.version))
+            parts.append(flat(self.model.parameters()))
+        return noise(parts)
 
     def _step(self, share: Share, tally: Tally) -> None:
-        """One optimiser step: gradients of all micro-batches of a share, clipped, applied."""
-        config, clip = self.config, self.config.clip
+        """One optimiser step: the gradient of a share, clipped, applied. None is made of a share in which
+        nothing is left to learn."""
+        if not self._world.total(np.array([float(share.contrast)]))[0]:
+            return
         self._optimizer.zero_grad(set_to_none=True)
-        for index, batch in enumerate(share.batches):
-            logprobs = self._kernel(batch)
-            if tally.steps + tally.nonfinite == 0:
-                tally.compare(logprobs, batch)
-            old = share.old[index]
-            if old is None:
-                old = share.old[index] = logprobs.detach()
-            plus, minus = (stream.to(logprobs) for stream in (batch.plus, batch.minus))
-            tokens = Tokens(logprobs, old.to(logprobs), plus, minus)
-            loss = -config.surrogate(tokens, clip).sum() / share.divisor
-            reference = share.reference[index]
-            if reference is not None:
-                penalty = kl_penalty(logprobs, reference) * batch.weight.to(logprobs)
-                loss = loss + config.kl * penalty.sum() / share.divisor
-            loss.backward()  # type: ignore[no-untyped-call]
-            tally.loss += float(loss.detach())
-            tally.diagnostics += diagnose(tokens, clip)
-        norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.max_grad_norm))
+        self._passes.gradient(share, tally)
+        length = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm)
+        norm = float(whole(length))
         tally.passes += 1
         if not np.isfinite(norm):
             tally.nonfinite += 1
             return
         tally.grad_norm += norm
         for group in self._optimizer.param_groups:
-            group["lr"] = config.rate(self.steps)
+            group["lr"] = self.config.rate(self.steps)
         self._optimizer.step()
         tally.steps += 1
         self.steps += 1
+
+    def _reference_logprobs(self) -> Callable[[MicroBatch], Tensor] | None:
+        """How log-probs under the first weights are computed: without the adapters, or by a copy."""
+        adapter, kernel = self._adapter, self._kernel
+        if not self.config.kl or adapter is None:
+            return self._reference
+
+        def without_adapters(batch: MicroBatch) -> Tensor:
+            with adapter.off():
+                return kernel(batch)
+
+        return without_adapters
 
     def _new_kernel(self, model: PreTrainedModel) -> LogprobKernel:
         return LogprobKernel(
@@ -245,6 +279,16 @@ class Trainer:
             {"params": [p for p in trained if p.dim() > 1], "weight_decay": decay},
             {"params": [p for p in trained if p.dim() <= 1], "weight_decay": 0.0},
         ]
+
+
+def _adapter(model: PreTrainedModel, config: TrainConfig) -> Adapter:
+    """Adapters inside the model. Raises MissingExtra."""
+    try:
+        from trace_gym.train.lora import Adapter
+    except ModuleNotFoundError as error:
+        raise MissingExtra(f"adapters need {error.name}: pip install 'trace-gym[lora]'") from error
+    alpha = 2.0 * config.lora_rank if config.lora_alpha is None else config.lora_alpha
+    return Adapter(model, rank=config.lora_rank, alpha=alpha, seed=config.seed)
 
 
 def _on(device: str, folder: Path) -> PreTrainedModel:

@@ -6,6 +6,7 @@ what the model is fed (`pack.py`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -17,7 +18,8 @@ from trace_gym.train.advantage import Credit
 @dataclass(frozen=True, slots=True, eq=False)
 class Segment:
     """A run of tokens that has one parent segment (-1: none). `turn` is the turn whose sampled tokens these
-    are and that is trained with `plus`, `minus`, `weight`; None for all that is context only."""
+    are and that is trained with `plus`, `minus`, `weight`; None for all that is context only. `owner`: the
+    index of the tree and the turn's node."""
 
     parent: int
     token_ids: IntArray
@@ -25,6 +27,7 @@ class Segment:
     plus: float = 0.0
     minus: float = 0.0
     weight: float = 0.0
+    owner: tuple[int, int] = (0, 0)
 
 
 def segments(credit: Credit, *, keep_weighted: bool = False) -> list[Segment]:
@@ -50,9 +53,9 @@ def segments(credit: Credit, *, keep_weighted: bool = False) -> list[Segment]:
         if len(turn.action_ids):
             numbers = (float(credit.plus[node]), float(credit.minus[node]), float(credit.weight[node]))
             live = any(numbers[:2]) or (keep_weighted and numbers[2] > 0)
-            trie.append(
-                Segment(at, turn.action_ids, turn, *numbers) if live else Segment(at, turn.action_ids)
-            )
+            plain = Segment(at, turn.action_ids)
+            trained = Segment(at, turn.action_ids, turn, *numbers, (credit.tree.index, node))
+            trie.append(trained if live else plain)
             at = len(trie) - 1
         tip[node] = at
     return depth_first(trie)
@@ -78,28 +81,36 @@ def depth_first(trie: Sequence[Segment]) -> list[Segment]:
     return order
 
 
-def split(trie: Sequence[Segment], budget: int) -> list[list[Segment]]:
-    """The trie as tries of at most `budget` tokens, cut at its forks, none of it lost.
+def size(trie: Sequence[Segment]) -> tuple[int, int]:
+    """How many tokens it has, and how many of them are trained."""
+    tokens = sum(len(segment.token_ids) for segment in trie)
+    return tokens, sum(len(segment.token_ids) for segment in trie if segment.turn is not None)
+
+
+def split(trie: Sequence[Segment], budget: int, *, terms: int | None = None) -> list[list[Segment]]:
+    """The trie as tries of at most `budget` tokens, at most `terms` of them trained (None: any number), cut
+    at its forks, none of it lost.
 
     Leaves are taken in order while their paths fit. A path needed again is repeated as mere context, so
     each token is trained exactly once. A single path longer than the budget stays whole.
     """
-    if sum(len(segment.token_ids) for segment in trie) <= budget:
+    most = math.inf if terms is None else terms
+    if all(own <= bound for own, bound in zip(size(trie), (budget, most), strict=True)):
         return [list(trie)] if trie else []
     inner = {segment.parent for segment in trie}
     pieces: list[list[Segment]] = []
     placed: dict[int, int] = {}
     trained: set[int] = set()
-    size = 0
+    tokens, count = 0, 0
     for leaf in (i for i in range(len(trie)) if i not in inner):
         path = _lineage(trie, leaf)
-        more = sum(len(trie[i].token_ids) for i in path if i not in placed)
-        if not pieces or size + more > budget:
+        fresh = [i for i in path if i not in placed]
+        new = size([trie[i] for i in path if i not in trained])[1]
+        if not pieces or tokens + size([trie[i] for i in fresh])[0] > budget or count + new > most:
             pieces.append([])
-            placed, size = {-1: -1}, 0
-            more = sum(len(trie[i].token_ids) for i in path)
-        size += more
-        for i in (i for i in path if i not in placed):
+            placed, tokens, count, fresh = {-1: -1}, 0, 0, path
+        tokens, count = tokens + size([trie[i] for i in fresh])[0], count + new
+        for i in fresh:
             placed[i] = len(pieces[-1])
             copy = replace(trie[i], parent=placed[trie[i].parent])
             pieces[-1].append(replace(copy, turn=None) if i in trained else copy)

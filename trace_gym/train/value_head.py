@@ -77,8 +77,9 @@ class Lessons:
 class ValueHead:
     """Implements core's Predictor.
 
-    Targets: "own", the outcome of every rollout at the prefixes it played itself, with cross-entropy; or
-    "backup", the tree's recursive backup (TRACE's), with squared error. Nodes at which a rollout ended are
+    Targets: "own", the outcome of every rollout at the prefixes it played itself, with cross-entropy; "bare",
+    the same of rollouts from the root only; or "backup", the tree's recursive backup (TRACE's), with squared
+    error. Without `verdicts` what checks say is no feature. Nodes at which a rollout ended are
     not learnt from, for nobody asks about them. It learns from the last `memory` steps in minibatches of
     `batch`, at most `passes` times over, and keeps the weights that were best on held-out trees, those it
     had before included: a head that cannot improve does not change. A prefix without a hidden state is
@@ -90,7 +91,8 @@ class ValueHead:
     def __init__(
         self,
         *,
-        targets: Literal["own", "backup"] = "own",
+        targets: Literal["own", "bare", "backup"] = "own",
+        verdicts: bool = True,
         memory: int = 6,
         batch: int = 64,
         passes: int = 6,
@@ -100,12 +102,12 @@ class ValueHead:
         weight_decay: float = 0.3,
         seed: int = 0,
     ) -> None:
-        if targets not in ("own", "backup"):
-            raise ValueError(f"targets must be 'own' or 'backup', got {targets!r}")
+        if targets not in ("own", "bare", "backup"):
+            raise ValueError(f"targets must be 'own', 'bare' or 'backup', got {targets!r}")
         for name, value in {"memory": memory, "batch": batch, "passes": passes, "width": width}.items():
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
-        self._targets, self._memory, self._batch = targets, memory, batch
+        self._targets, self._verdicts, self._memory, self._batch = targets, verdicts, memory, batch
         self._passes, self._patience, self._width = passes, patience, width
         self._lr, self._weight_decay, self._seed = lr, weight_decay, seed
         self._records = Records()
@@ -180,7 +182,7 @@ class ValueHead:
         """(N, PLAIN + 1 + D): the plain features, whether there is a hidden state, and the hidden state."""
         rows = np.zeros((len(prefixes), PLAIN + 1 + self._hidden), dtype=np.float32)
         for row, prefix in zip(rows, prefixes, strict=True):
-            row[:PLAIN] = plain_features(prefix, self._records)
+            row[:PLAIN] = plain_features(prefix, self._records, verdicts=self._verdicts)
             if prefix.hidden is not None and len(prefix.hidden) == self._hidden:
                 row[PLAIN], row[PLAIN + 1 :] = 1.0, prefix.hidden
         return rows
@@ -202,8 +204,9 @@ class ValueHead:
     def _labels(self, tree: RolloutTree) -> list[tuple[int, float]]:
         """(node, target) at nodes where play could go on."""
         ends = tree.leaves()
-        if self._targets == "own":
-            return [(node, outcome) for node, outcome in own_outcome(tree) if node not in ends]
+        if self._targets != "backup":
+            told = own_outcome(tree) if self._targets == "own" else bare_only(tree)
+            return [(node, outcome) for node, outcome in told if node not in ends]
         return [(node, value) for node, (value, _) in recursive_backup(tree).items() if node not in ends]
 
     def _lessons_of(self, forest: Forest) -> Lessons:
@@ -276,7 +279,7 @@ class ValueHead:
         return metrics | {"passes": float(done), "held_out_before": start, "held_out": best}
 
     def _loss(self, logits: Tensor, target: Tensor) -> Tensor:
-        if self._targets == "own":
+        if self._targets != "backup":
             return binary_cross_entropy_with_logits(logits, target)
         return (logits.sigmoid() - target).square().mean()
 

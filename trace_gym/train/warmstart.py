@@ -1,14 +1,14 @@
 """Behaviour cloning: a model learns to give the oracle's actions the probability one.
 
-Turns of the oracle are imitated, token by token; everybody else's (an agent's noise, the task's words) are
-context. Leaves out how demonstrations are played and whether cloning is fair to compare with.
+Turns of the oracle, or of whom one chooses, are imitated, token by token; everybody else's, and the task's
+words, are context. Leaves out how demonstrations are played and whether cloning is fair to compare with.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -43,11 +43,11 @@ class CloningStep:
     seconds: float
 
 
-def demonstrations(forest: Forest) -> list[Row]:
-    """One row for every tree in which the oracle acted with tokens."""
+def demonstrations(forest: Forest, *, imitated: Collection[Actor] = (Actor.ORACLE,)) -> list[Row]:
+    """One row for every tree in which an `imitated` actor acted with tokens."""
     rows: list[Row] = []
     for tree in forest.trees:
-        weight = np.array([float(turn.actor is Actor.ORACLE) for turn in tree.turns])
+        weight = np.array([float(turn.actor in imitated) for turn in tree.turns])
         trie = segments(Credit(tree, (), weight, np.zeros_like(weight), weight))
         if trie:
             rows.append(row([trie]))
@@ -64,18 +64,19 @@ def warm_start(
     batch_tokens: int = 4096,
     weight_decay: float = 0.01,
     max_grad_norm: float = 1.0,
+    imitated: Collection[Actor] = (Actor.ORACLE,),
     dtype: Literal["float32", "bfloat16"] = "float32",
     seed: int = 0,
     on_progress: Callable[[CloningStep], None] | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, float]:
-    """Clone the oracle turns of `forests` into `model`, in place, for `steps` batches or for `seconds`.
+    """Clone turns of the `imitated` in `forests` into `model`, in place, for `steps` batches or `seconds`.
 
     Forests are taken one after another, as they are needed, each in shuffled batches of at most
     `batch_tokens` tokens; when they run out, all that were seen are gone through again and again. With
     `steps` (and not `seconds`) the result depends on the arguments alone. Returns the `loss` and `likely` of
     the last tenth of the steps, `loss_first`, `steps`, `tokens`, `seconds`. ValueError for no budget, or
-    where no oracle turn has tokens.
+    where no turn to imitate has tokens.
     """
     if (steps is None) == (seconds is None):
         raise ValueError("cloning needs either steps or seconds")
@@ -84,10 +85,11 @@ def warm_start(
     if model.dtype != torch.float64:
         torch.nn.Module.to(model, torch.float32)
     kernel = LogprobKernel(model, bfloat16=dtype == "bfloat16")
+    rows = (demonstrations(forest, imitated=imitated) for forest in forests)
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, betas=(0.9, 0.98), weight_decay=weight_decay)
     begun, tokens = clock(), 0
     trail: list[CloningStep] = []
-    for batch in _endless(forests, np.random.default_rng(seed), batch_tokens):
+    for batch in _endless(rows, np.random.default_rng(seed), batch_tokens):
         elapsed = clock() - begun
         fraction = len(trail) / steps if steps else elapsed / (seconds or math.inf)
         if fraction >= 1.0:
@@ -123,15 +125,14 @@ def _shape(fraction: float) -> float:
     return FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * (fraction - WARM) / (1 - WARM)))
 
 
-def _endless(forests: Iterable[Forest], rng: np.random.Generator, batch_tokens: int) -> Iterator[MicroBatch]:
-    """Batches of each forest as it comes, then of all of them over and over."""
+def _endless(shown: Iterable[list[Row]], rng: np.random.Generator, batch_tokens: int) -> Iterator[MicroBatch]:
+    """Batches of each forest's rows as they come, then of all of them over and over."""
     seen: list[Row] = []
-    for forest in forests:
-        fresh = demonstrations(forest)
+    for fresh in shown:
         seen += fresh
         yield from _batches(fresh, rng, batch_tokens)
     if not seen:
-        raise ValueError("there is nothing to clone: no turn of the oracle has tokens")
+        raise ValueError("there is nothing to clone: no turn of those to imitate has tokens")
     while True:
         yield from _batches(seen, rng, batch_tokens)
 

@@ -1,0 +1,121 @@
+"""Adapters: what is trained, what is saved, and that a resumed run goes on to the last bit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
+
+from trace_gym.core.errors import RunFolderError
+from trace_gym.core.tree import Forest
+from trace_gym.train.config import TrainConfig
+from trace_gym.train.trainer import Trainer
+
+pytestmark = pytest.mark.needs("peft")
+TOKENS = torch.tensor([[1, 2, 3, 5, 8]])
+
+
+def wild(gardeners: Any, seed: int) -> Forest:
+    garden = gardeners(seed)
+    for _ in range(4):
+        garden.wild()
+    forest: Forest = garden.forest()
+    return forest
+
+
+@pytest.fixture
+def base(tmp_path: Path, small_llama: Any) -> Path:
+    folder = tmp_path / "base"
+    small_llama(hidden=32).save_pretrained(folder)
+    return folder
+
+
+def started(base: Path, **options: Any) -> Trainer:
+    return Trainer.load(base, TrainConfig(**{"lr": 0.02, "epochs": 2, "lora_rank": 4, **options}))
+
+
+def test_only_adapters_are_trained_and_at_first_they_change_nothing(gardeners: Any, base: Path) -> None:
+    trainer = started(base)
+    plain = AutoModelForCausalLM.from_pretrained(base)
+    with torch.no_grad():
+        assert torch.equal(trainer.model(TOKENS).logits, plain(TOKENS).logits)
+    before = {name: w.detach().clone() for name, w in trainer.model.named_parameters()}
+    metrics = trainer.update(wild(gardeners, 0))
+    assert metrics["optimiser_steps"] == 2.0
+    assert trainer.packs_in_blocks
+    moved = {n for n, w in trainer.model.named_parameters() if not torch.equal(w, before[n])}
+    assert moved == {n for n in before if "lora_" in n}
+    assert moved
+
+
+def test_a_checkpoint_is_the_merged_model_with_the_adapters_beside_it(gardeners: Any, base: Path) -> None:
+    trainer = started(base)
+    trainer.update(wild(gardeners, 0))
+    folder = trainer.save(base.parent / "step").path
+    merged = AutoModelForCausalLM.from_pretrained(folder)
+    plain = AutoModelForCausalLM.from_pretrained(base)
+    with torch.no_grad():
+        now = trainer.model(TOKENS).logits
+        torch.testing.assert_close(merged(TOKENS).logits, now, rtol=1e-4, atol=1e-5)
+        assert float((plain(TOKENS).logits - now).abs().max()) > 1e-2
+    assert set(load_file(folder / "model.safetensors")) == set(load_file(base / "model.safetensors"))
+    assert json.loads((folder / "adapter" / "adapter_config.json").read_text())["r"] == 4
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_other_programs_can_load_the_adapters(gardeners: Any, base: Path) -> None:
+    from peft import PeftModel
+
+    trainer = started(base)
+    trainer.update(wild(gardeners, 0))
+    folder = trainer.save(base.parent / "step").path
+    loaded = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), folder / "adapter")
+    with torch.no_grad():
+        torch.testing.assert_close(loaded(TOKENS).logits, trainer.model(TOKENS).logits, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("kl", [0.0, 0.1])
+def test_resume_is_bit_equal(gardeners: Any, base: Path, kl: float) -> None:
+    straight = started(base, kl=kl, minibatches=2)
+    for seed in range(2):
+        straight.update(wild(gardeners, seed))
+    resumed = Trainer.resume(straight.save(base.parent / "step").path)
+    for seed in (2, 3):
+        left, right = straight.update(wild(gardeners, seed)), resumed.update(wild(gardeners, seed))
+        assert {k: v for k, v in left.items() if k != "seconds"} == {
+            k: v for k, v in right.items() if k != "seconds"
+        }
+    again = Trainer.resume(resumed.save(base.parent / "later").path)
+    mine = dict(straight.model.named_parameters())
+    for other in (resumed, again):
+        assert all(torch.equal(w, mine[n]) for n, w in other.model.named_parameters())
+
+
+def test_the_reference_is_the_model_without_its_adapters(gardeners: Any, base: Path) -> None:
+    """A strong KL term holds the policy near its base, as a full copy of the base would."""
+    apart = []
+    for kl in (0.0, 10.0):
+        trainer = started(base, kl=kl, lr=0.005, epochs=4)
+        for _ in range(5):
+            trainer.update(wild(gardeners, 0))
+        with torch.no_grad():
+            now = trainer.model(TOKENS).logits.log_softmax(-1)
+            then = AutoModelForCausalLM.from_pretrained(base)(TOKENS).logits.log_softmax(-1)
+        apart.append(float((now - then).abs().mean()))
+    assert apart[1] < 0.5 * apart[0]
+
+
+def test_another_base_or_none_is_refused(gardeners: Any, base: Path, small_llama: Any) -> None:
+    trainer = started(base)
+    folder = trainer.save(base.parent / "step").path
+    small_llama(seed=1, hidden=32).save_pretrained(base)
+    with pytest.raises(RunFolderError, match="is not the one"):
+        Trainer.resume(folder)
+    base.rename(base.with_name("elsewhere"))
+    with pytest.raises(RunFolderError, match="not there any more"):
+        Trainer.resume(folder)

@@ -1,0 +1,105 @@
+"""Low-rank adapters (LoRA, arXiv 2106.09685) on all linear layers of a model but its head; the only importer
+of peft.
+
+The model stays what it is, a Hugging Face model, with adapters inside; its other weights are frozen. Leaves
+out quantised base weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, inject_adapter_in_model
+from peft.tuners.lora import LoraLayer
+from safetensors.torch import save_file
+from torch import Tensor
+from transformers import PreTrainedModel
+
+NAME = "default"
+BASE = ".base_layer"
+PREFIX = "base_model.model."
+"""How peft names the model that an adapter belongs to."""
+
+
+class Adapter:
+    """Adapters of one rank, put into `model` in place; they change nothing until they are trained."""
+
+    def __init__(self, model: PreTrainedModel, *, rank: int, alpha: float, seed: int) -> None:
+        self._model = model
+        self.base_sum = fingerprint(model)
+        self._config = LoraConfig(
+            r=rank, lora_alpha=alpha, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM"
+        )
+        devices = [model.device] if model.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(seed)
+            inject_adapter_in_model(self._config, model, adapter_name=NAME)
+        for name, weight in model.named_parameters():
+            weight.requires_grad_("lora_" in name)
+
+    @contextmanager
+    def off(self) -> Iterator[None]:
+        """The model without its adapters, while this lasts."""
+        layers = [module for module in self._model.modules() if isinstance(module, LoraLayer)]
+        trained = [weight for weight in self._model.parameters() if weight.requires_grad]
+        for layer in layers:
+            layer.enable_adapters(False)
+        try:
+            yield
+        finally:
+            for layer in layers:
+                layer.enable_adapters(True)
+            for weight in trained:
+                weight.requires_grad_(True)
+
+    def merged(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Weights of the plain model, adapters added in, from the `weights` of the model with adapters."""
+        found: dict[str, Tensor] = {}
+        scales = self._scales()
+        for name, weight in weights.items():
+            if "lora_" in name:
+                continue
+            if BASE in name:
+                layer = name.partition(BASE)[0]
+                down = weights.get(f"{layer}.lora_A.{NAME}.weight")
+                if name.endswith(".weight") and down is not None:
+                    up = weights[f"{layer}.lora_B.{NAME}.weight"]
+                    weight = weight + scales[layer] * (up @ down).to(weight.dtype)
+            found[name.replace(BASE, "")] = weight
+        return found
+
+    def own(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What of `weights` is the adapters'."""
+        return {name: weight for name, weight in weights.items() if "lora_" in name}
+
+    def load(self, weights: Mapping[str, Tensor]) -> None:
+        """Take the adapters' weights that `own` gave."""
+        mine = dict(self._model.named_parameters())
+        with torch.no_grad():
+            for name, weight in weights.items():
+                mine[name].copy_(weight)
+
+    def write(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
+        """The adapters as peft keeps them, in `folder`, for engines that load adapters."""
+        folder.mkdir()
+        named = {
+            PREFIX + name.replace(f".{NAME}.", "."): w.contiguous() for name, w in self.own(weights).items()
+        }
+        save_file(named, folder / "adapter_model.safetensors")
+        self._config.save_pretrained(str(folder))
+
+    def _scales(self) -> dict[str, float]:
+        return {
+            name: float(module.scaling[NAME])
+            for name, module in self._model.named_modules()
+            if isinstance(module, LoraLayer)
+        }
+
+
+@torch.no_grad()
+def fingerprint(model: PreTrainedModel) -> float:
+    """A number that other weights would hardly have: the sum of all of them, in order."""
+    return float(sum(weight.double().sum().item() for weight in model.parameters()))
