@@ -6,31 +6,36 @@ This is what `trace-gym train` calls, and what a program calls to do the same. L
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import torch
-
-from trace_gym.config import RunConfig, parse
-from trace_gym.core.budget import Budget
-from trace_gym.core.errors import BadConfig, RunFolderError
-from trace_gym.core.task import Split
+from trace_gym.config import RunConfig, SuiteSection, parse
+from trace_gym.core.budget import Budget, Pace
+from trace_gym.core.errors import BadConfig, RunFolderError, boundary
+from trace_gym.core.policy import Policy
+from trace_gym.core.task import Split, Task
 from trace_gym.environment.registry import Suite, suite
 from trace_gym.evaluate import EvalConfig
-from trace_gym.loop import Limits, LoopConfig, Outcome, Parts, Reporter, TrainingRun
-from trace_gym.model.load import load_weights
+from trace_gym.loop import TrainingRun
+from trace_gym.outfit import LoopConfig, Outcome, Parts, Reporter
 from trace_gym.parts import make_predictor, make_scheduler
-from trace_gym.policies import OpenPolicy, Voice, find_model, open_policy
+from trace_gym.policies import OpenPolicy, Voice, find_model, open_policy, served
 from trace_gym.rollout.player import CollectorConfig
 from trace_gym.rollout.stream import Source, TaskStream
+from trace_gym.settings import run_limits, step_limits, train_config, watch_config
 from trace_gym.store import RunStatus, Store
-from trace_gym.train.config import TrainConfig
+from trace_gym.store.tensorboard import TensorBoard
+from trace_gym.train.lead import Leader, Start, follow, lead
 from trace_gym.train.trainer import Trainer
 from trace_gym.train.warmstart import CloningStep
+from trace_gym.train.watchdog import GAPS, Watchdogs
 from trace_gym.warm import WarmConfig
+
+if TYPE_CHECKING:
+    from trace_gym.rollout.ray_actors import Cluster
 
 POOL_PER_TRAJECTORY = 1.0
 """Candidates per trajectory of a step where neither the configuration nor the scheduler says."""
@@ -67,12 +72,13 @@ def train_in(store: Store, config: RunConfig, *, narrator: Narrator, cache: Path
     Raises as `train` does."""
     store.set_status(RunStatus.RUNNING)
     with ExitStack() as stack:
-        stack.push(partial(_note_end, store))
+        stack.push(store.note_end)
         suites = _suites(config)
         model = _model(config, suites, store, narrator, cache)
         voice = Voice(
             config.agent.renderer, config.agent.max_tokens, config.agent.temperature, config.agent.top_p
         )
+        cluster = stack.enter_context(_cluster(config))
         opened = open_policy(
             config.policy.model,
             model,
@@ -80,18 +86,52 @@ def train_in(store: Store, config: RunConfig, *, narrator: Narrator, cache: Path
             dtype=config.policy.dtype,
             device=config.policy.device,
             context_size=config.policy.context,
+            folder=store.folder / "vllm",
+            elsewhere=_replicas(config, cluster),
         )
         stack.callback(opened.close)
-        parts = _parts(config, suites, opened, _trainer(config, opened, store))
+        trainer = _trainer(config, opened, store)
+        if isinstance(trainer, Leader):
+            stack.callback(trainer.close)
+        parts = _parts(config, suites, opened, trainer)
+        if cluster is not None:
+            from trace_gym.rollout.cluster import seats_on  # needs the extra `cluster`
+
+            parts.seats = seats_on(cluster)
         loop = LoopConfig(
             steps=config.run.steps,
             pool=_pool(config, parts),
-            step=_step_limits(config),
+            step=step_limits(config),
             keep=config.run.keep,
             eval_every=config.eval.every,
+            max_staleness=config.run.max_staleness,
         )
-        purse = Budget(**_limits(config))
-        return asyncio.run(TrainingRun(parts, store, purse, config=loop, reporter=narrator).go())
+        purse, sink = Budget(**run_limits(config)), None
+        if config.run.tensorboard:
+            first = len(store.steps())
+            sink = stack.enter_context(TensorBoard(store.folder, first=first)).scalars
+        run = TrainingRun(parts, store, purse, config=loop, reporter=narrator, sink=sink)
+        return asyncio.run(run.go())
+
+
+def _cluster(config: RunConfig) -> AbstractContextManager[Cluster | None]:
+    """The cluster that the configuration names, if it names one. Raises BadConfig, MissingExtra."""
+    if config.cluster.address is None:
+        return nullcontext()
+    from trace_gym.rollout.ray_actors import Cluster  # needs the extra `cluster`
+
+    return Cluster(config.cluster.address)
+
+
+def _replicas(config: RunConfig, cluster: Cluster | None) -> Callable[[Path], Policy] | None:
+    """What makes the policy on the cluster's nodes, if it is to be sampled there."""
+    if cluster is None or not config.cluster.replicas:
+        return None
+    from trace_gym.rollout.replicas import open_replicas
+
+    policy = config.policy
+    options = {"dtype": policy.dtype, "device": policy.device, "context_size": policy.context}
+    return partial(open_replicas, cluster, options=options, gpus=config.cluster.gpus)
 
 
 def recorded(folder: Path) -> RunConfig:
@@ -105,15 +145,20 @@ def check(config: RunConfig) -> Mapping[str, str]:
     """What a run would do, without starting it: every name and option is looked up, nothing is loaded or
     written. Raises as `train` does for what is wrong."""
     suites = _suites(config)
+    served(config.policy.model)
     scheduler = make_scheduler(config.scheduler.name, config.scheduler.options, seed=config.run.seed)
     make_predictor(config.predictor.name, config.predictor.options, seed=config.run.seed)
-    _train_config(config)
+    train_config(config)
+    watch_config(config)
     stream = _stream(config, suites)
     size = config.run.pool or scheduler.pool_size or _default_pool(config)
     held_out = [suite(spec) for spec in config.eval.suites] or suites
     return {
         "candidates a step": ", ".join(f"{name} {count}" for name, count in stream.settled(size).items()),
-        "training tasks": ", ".join(f"{s.spec} {len(s.tasks(Split.TRAIN))}" for s in suites),
+        "training tasks": ", ".join(
+            f"{s.spec} {len(chosen_tasks(s, section))}"
+            for s, section in zip(suites, config.suites, strict=True)
+        ),
         "held-out tasks": ", ".join(f"{s.spec} {len(s.tasks(Split.TEST))}" for s in held_out),
     }
 
@@ -125,18 +170,11 @@ def _demand_training(store: Store) -> None:
         )
 
 
-def _note_end(store: Store, error: type[BaseException] | None, *_: object) -> None:
-    """Say how a run ended that did not finish."""
-    if error is not None:
-        stopped = issubclass(error, KeyboardInterrupt | asyncio.CancelledError)
-        store.set_status(RunStatus.INTERRUPTED if stopped else RunStatus.FAILED)
-
-
 def _suites(config: RunConfig) -> list[Suite]:
     suites = [suite(section.spec) for section in config.suites]
     names = [each.name for each in suites]
     if len(set(names)) < len(names):
-        raise BadConfig("a run takes each suite once; name its subsets' shares by listing tasks instead")
+        raise BadConfig("a run takes each suite once; several subsets of it are written suite:one+two")
     return suites
 
 
@@ -162,28 +200,27 @@ def warm_config(config: RunConfig) -> WarmConfig:
     return WarmConfig(**config.warmstart.model_dump())
 
 
-def _trainer(config: RunConfig, opened: OpenPolicy, store: Store) -> Trainer:
-    """A trainer with weights of its own, from the run's newest checkpoint if there is one."""
-    settings = _train_config(config)
+def _trainer(config: RunConfig, opened: OpenPolicy, store: Store) -> Trainer | Leader:
+    """A trainer with weights of its own, from the run's newest checkpoint if there is one, on the policy's
+    device."""
     saved = store.checkpoints()
-    if saved:
-        return Trainer.resume(saved[-1][1].path, config=settings)
-    model = load_weights(opened.loaded.path, dtype=torch.float32)
-    return Trainer(model, settings, source=opened.loaded.path)
+    start = Start(saved[-1][1].path if saved else opened.folder, bool(saved))
+    return lead(start, train_config(config), device=opened.device)
 
 
-def _train_config(config: RunConfig) -> TrainConfig:
-    if not config.agent.temperature:
-        raise BadConfig("agent.temperature 0 samples the same rollout again and again; training needs more")
-    try:
-        return TrainConfig(
-            **config.train.model_dump(), seed=config.run.seed, temperature=config.agent.temperature
-        )
-    except ValueError as error:
-        raise BadConfig(f"section 'train': {error}") from error
+def assist(config: RunConfig) -> None:
+    """What every process but the first does, of those that torchrun started for a run: its part of the
+    training."""
+    follow(train_config(config), device=config.policy.device)
 
 
-def _parts(config: RunConfig, suites: list[Suite], opened: OpenPolicy, trainer: Trainer) -> Parts:
+def _watchdogs(config: RunConfig, opened: OpenPolicy) -> Watchdogs:
+    """The watchdogs, tolerant of what the precision of sampler and trainer explains."""
+    gaps = [GAPS.get(dtype, GAPS["bfloat16"]) for dtype in (opened.dtype, config.train.dtype)]
+    return Watchdogs(watch_config(config), max(gaps), max_staleness=config.run.max_staleness)
+
+
+def _parts(config: RunConfig, suites: list[Suite], opened: OpenPolicy, trainer: Trainer | Leader) -> Parts:
     run = config.run
     return Parts(
         stream=_stream(config, suites),
@@ -194,26 +231,50 @@ def _parts(config: RunConfig, suites: list[Suite], opened: OpenPolicy, trainer: 
         scheduler=make_scheduler(config.scheduler.name, config.scheduler.options, seed=run.seed),
         predictor=make_predictor(config.predictor.name, config.predictor.options, seed=run.seed),
         collecting=CollectorConfig(
-            seed=run.seed, workers=run.workers, turn_tokens=config.agent.max_tokens, training=True
+            seed=run.seed,
+            workers=run.workers,
+            turn_tokens=config.agent.max_tokens,
+            training=True,
+            tool_latency_s=run.tool_latency_s,
+            pace=None if run.pace is None else Pace(*run.pace),
         ),
         eval_suites=[suite(spec) for spec in config.eval.suites] or suites,
         eval_config=EvalConfig(
+            split=Split(config.eval.split),
             attempts=config.eval.k,
             tasks=config.eval.tasks,
             seed=run.seed,
             workers=run.workers,
             turn_tokens=config.agent.max_tokens,
+            screenshots=run.screenshots,
         ),
         renderer=opened.renderer,
+        temperature=config.agent.temperature,
+        watchdogs=_watchdogs(config, opened),
     )
 
 
 def _stream(config: RunConfig, suites: list[Suite]) -> TaskStream:
     sources = [
-        Source(each.name, each.tasks(Split.TRAIN), section.share, section.floor)
+        Source(each.name, chosen_tasks(each, section), section.share, section.floor)
         for each, section in zip(suites, config.suites, strict=True)
     ]
     return TaskStream(sources, config.run.seed)
+
+
+def chosen_tasks(suite: Suite, section: SuiteSection) -> Sequence[Task]:
+    """The training tasks of a suite, or those of them that the section's file lists. Raises BadConfig."""
+    tasks, only = suite.tasks(Split.TRAIN), section.only
+    if only is None:
+        return tasks
+    with boundary(BadConfig, OSError, UnicodeDecodeError, what=f"cannot read the task ids in {only}"):
+        lines = Path(only).read_text(encoding="utf-8").splitlines()
+    wanted = {line.strip() for line in lines if line.strip()}
+    kept = [task for task in tasks if task.id in wanted]
+    if len(kept) < len(wanted):
+        missing = sorted(wanted - {task.id for task in kept})
+        raise BadConfig(f"{suite.spec} has no training task {missing[0]!r}, which {only} lists")
+    return kept
 
 
 def _pool(config: RunConfig, parts: Parts) -> int:
@@ -225,17 +286,3 @@ def _default_pool(config: RunConfig) -> int:
     if trajectories is None:
         raise BadConfig("say how many candidates a step has: run.pool, or budget.step_trajectories")
     return max(1, round(POOL_PER_TRAJECTORY * trajectories))
-
-
-def _limits(config: RunConfig) -> Limits:
-    """The purse of the run."""
-    b = config.budget
-    return Limits(trajectories=b.trajectories, tokens=b.tokens, seconds=b.seconds, usd=b.usd)
-
-
-def _step_limits(config: RunConfig) -> Limits:
-    """The purse of one step."""
-    b = config.budget
-    return Limits(
-        trajectories=b.step_trajectories, tokens=b.step_tokens, seconds=b.step_seconds, usd=b.step_usd
-    )

@@ -3,7 +3,8 @@ budget or the number of steps is used up.
 
 Everything that must outlive a crash is in the run folder before the next thing starts: turns and decisions in
 the journal, weights and what goes with them in `checkpoints/`. A resumed run loads the newest checkpoint and
-plays the next step from the journal as far as that goes. It leaves out how parts are made from names.
+plays the next step from the journal as far as that goes. With `max_staleness` the next steps are played
+while one is trained; without, one thing happens at a time. It leaves out how parts are made from names.
 """
 
 from __future__ import annotations
@@ -12,113 +13,62 @@ import asyncio
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol, TypedDict
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
-from trace_gym.core.budget import Budget, Cost
-from trace_gym.core.episode import StopReason
-from trace_gym.core.errors import TrainingHalted
-from trace_gym.core.policy import Checkpoint, Policy
-from trace_gym.core.predictor import Predictor
-from trace_gym.core.scheduler import Event, Scheduler
-from trace_gym.core.tree import Forest, RolloutTree
+from trace_gym.core.budget import Budget
+from trace_gym.core.errors import RunFolderError, TrainingHalted, boundary
+from trace_gym.core.policy import Checkpoint
+from trace_gym.core.tree import Forest
 from trace_gym.environment.registry import Suite
-from trace_gym.evaluate import EvalConfig, Report, chosen, evaluate
+from trace_gym.evaluate import Report, chosen, evaluate
+from trace_gym.outfit import LoopConfig, Outcome, Parts, Reporter, Sink
 from trace_gym.policies import note_renderer
+from trace_gym.rollout.ahead import Ahead
 from trace_gym.rollout.collector import Collector
-from trace_gym.rollout.model_agent import ModelAgent
-from trace_gym.rollout.player import CollectorConfig
-from trace_gym.rollout.stream import TaskStream
+from trace_gym.rollout.seat import Seats
+from trace_gym.rollout.summary import by_suite, described
+from trace_gym.schedule.clocked import ClockedPredictor, ClockedScheduler, Stopwatch
 from trace_gym.schedule.quality import PredictionQuality, bare_samples
 from trace_gym.store import RunStatus, Store
-from trace_gym.train.trainer import Trainer
-
-
-class Reporter(Protocol):
-    """Who is told how a run goes."""
-
-    def event(self, tree: RolloutTree, event: Event) -> None:
-        """A rollout took a turn or ended."""
-        ...
-
-    def step_begins(self, step: int, budget: Budget) -> None:
-        """A step is about to be collected."""
-        ...
-
-    def step_done(self, step: int, metrics: Mapping[str, float]) -> None:
-        """A step is closed."""
-        ...
-
-    def evaluated(self, step: int, report: Report) -> None:
-        """Held-out tasks were played by the policy after `step` steps."""
-        ...
-
-    def note(self, text: str) -> None:
-        """Something worth reading."""
-        ...
-
-
-class Limits(TypedDict):
-    """Limits of a purse by unit; None is no limit."""
-
-    trajectories: int | None
-    tokens: int | None
-    seconds: float | None
-    usd: float | None
+from trace_gym.train.probe import parity, probed
+from trace_gym.train.watchdog import Alarm
 
 
 @dataclass(frozen=True, slots=True)
-class LoopConfig:
-    """`pool`: candidates a step; `step`: limits of one step by budget unit; `keep`: checkpoints kept;
-    `eval_every` steps, 0: only before and after."""
+class Gathered:
+    """A step that was played and that scheduler and predictor have learnt from: its trees and metrics, and
+    the `state` of both, which the next step starts from."""
 
-    steps: int
-    pool: int
-    step: Limits
-    keep: int = 2
-    eval_every: int = 0
-
-
-@dataclass(slots=True)
-class Parts:
-    """What a run is made of."""
-
-    stream: TaskStream
-    suites: Mapping[str, Suite]
-    agent: ModelAgent
-    policy: Policy
-    trainer: Trainer
-    scheduler: Scheduler
-    predictor: Predictor | None
-    collecting: CollectorConfig
-    eval_suites: Sequence[Suite]
-    eval_config: EvalConfig
-    renderer: str
-
-
-@dataclass(slots=True)
-class Outcome:
-    """How a run ended: why, after how many steps, what it cost, and the evaluations by step."""
-
-    reason: str
-    steps: int
-    cost: Cost
-    reports: dict[int, Report] = field(default_factory=dict)
+    step: int
+    forest: Forest
+    metrics: Mapping[str, float]
+    state: Mapping[str, Any]
 
 
 class TrainingRun:
-    """Lifecycle: made over an open store, `go` once. `budget` is the run's purse."""
+    """Lifecycle: made over an open store, `go` once. `budget` is the run's purse; `sink` gets metrics."""
 
     def __init__(
-        self, parts: Parts, store: Store, budget: Budget, *, config: LoopConfig, reporter: Reporter
+        self,
+        parts: Parts,
+        store: Store,
+        budget: Budget,
+        *,
+        config: LoopConfig,
+        reporter: Reporter,
+        sink: Sink | None = None,
     ) -> None:
-        self._parts = parts
+        self._watches = {"schedule": Stopwatch(), "predictor": Stopwatch()}
+        self._parts = _clocked(parts, self._watches)
         self._store = store
         self._budget = budget
         self._config = config
         self._reporter = reporter
+        self._sink = sink
         self._quality = PredictionQuality()
         self._reports: dict[int, Report] = {}
 
@@ -126,59 +76,100 @@ class TrainingRun:
         """Train until the steps or the budget are used up. Raises what stopped it otherwise."""
         parts, config = self._parts, self._config
         step = await self._take_up()
-        for past in filter(self._evaluates, range(step)):
+        for past in filter(self._evaluates, range(step + 1)):
             await self._evaluate(past)
-        makers = {name: suite.make for name, suite in parts.suites.items()}
-        async with Collector(
-            makers,
-            parts.agent,
-            parts.scheduler,
-            journal=self._store,
-            predictor=parts.predictor,
-            encode=parts.agent.encode,
-            listener=self._reporter.event,
-            config=parts.collecting,
-        ) as collector:
-            while step < config.steps and self._budget.open:
+        drawing = parts.eval_config.screenshots
+        makers = {n: each.make_drawing if drawing else each.make for n, each in parts.suites.items()}
+        async with (
+            Collector(
+                makers,
+                parts.agent,
+                parts.scheduler,
+                journal=self._store,
+                predictor=parts.predictor,
+                encode=self._watches["predictor"].around(parts.agent.encode),
+                listener=self._reporter.event,
+                config=parts.collecting,
+                seats=self._seats(list(parts.suites.values()), parts.collecting.workers),
+            ) as collector,
+            Ahead(
+                lambda number: self._gather(collector, number),
+                staleness=config.max_staleness,
+                end=config.steps,
+            ) as ahead,
+        ):
+            while step < config.steps and (gathered := await ahead.take(step)) is not None:
+                await self._train(gathered)
+                step += 1
                 if self._evaluates(step):
                     await self._evaluate(step)
-                await self._step(collector, step)
-                step += 1
-        await self._evaluate(step)
+        if step not in self._reports:
+            await self._evaluate(step)
         self._store.set_status(RunStatus.FINISHED)
         reason = "all steps done" if step >= config.steps else "the budget is spent"
         return Outcome(reason, step, self._store.cost(), self._reports)
 
-    async def _step(self, collector: Collector, step: int) -> None:
+    async def _gather(self, collector: Collector, step: int) -> Gathered | None:
+        """Play a step, and let scheduler and predictor learn from it; None: the budget is spent."""
         parts, config = self._parts, self._config
+        if not self._budget.open:
+            return None
         purse = Budget(**config.step, parent=self._budget)
         self._reporter.step_begins(step, purse)
         started = time.perf_counter()
         forest = await collector.collect(step, parts.stream.pool(step, config.pool), purse)
-        collected = time.perf_counter()
-        metrics = described(forest)
+        seconds = time.perf_counter() - started
+        metrics = described(forest) | by_suite(forest, parts.suites) | {"seconds_collect": seconds}
         if parts.predictor is not None:
             metrics |= _under("predictor", self._quality.measure(bare_samples(forest, parts.predictor)))
-        metrics |= _under("train", await asyncio.to_thread(parts.trainer.update, forest))
-        trained = time.perf_counter()
-        if parts.predictor is not None:
             metrics |= _under("predictor", parts.predictor.learn(forest))
         metrics |= _under("schedule", parts.scheduler.learn(forest))
-        checkpoint = self._save(step)
+        metrics |= {f"{name}/seconds": watch.take() for name, watch in self._watches.items()}
+        return Gathered(step, forest, metrics, self._state())
+
+    async def _train(self, gathered: Gathered) -> None:
+        """Train on a step's trees, give the sampler the new weights, and close the step."""
+        parts, step, forest = self._parts, gathered.step, gathered.forest
+        metrics, started = dict(gathered.metrics), time.perf_counter()
+        metrics |= _under("train", await asyncio.to_thread(parts.trainer.update, forest))
+        trained = time.perf_counter()
+        checkpoint = self._save(gathered)
         await parts.policy.load(checkpoint)
-        metrics |= {
-            "seconds_collect": collected - started,
-            "seconds_train": trained - collected,
-            "seconds_rest": time.perf_counter() - trained,
-        }
+        metrics |= _under("watch", await self._parity(forest, checkpoint))
+        metrics |= {"seconds_train": trained - started, "seconds_rest": time.perf_counter() - trained}
+        alarms = parts.watchdogs.look(metrics)
+        metrics["watch/alarms"] = float(len(alarms))
         self._store.close_step(step, metrics)
         self._store.record_checkpoint(checkpoint, step=step)
         self._tidy()
+        if self._sink is not None:
+            self._sink(step, metrics)
         self._reporter.step_done(step, metrics)
-        if metrics.get("train/nonfinite_steps"):
-            raise TrainingHalted(
-                f"step {step}: the gradient was not finite; lower train.lr, or see the metrics of the run"
-            )
+        self._heed(step, alarms)
+
+    async def _parity(self, forest: Forest, checkpoint: Checkpoint) -> dict[str, float]:
+        """How far apart sampler and trainer are on probes that the sampler, with its new weights, answers."""
+        parts, watch = self._parts, self._parts.watchdogs.config
+        if watch.parity == "off":
+            return {}
+        pairs, completions = await probed(
+            forest,
+            parts.policy,
+            count=watch.probes,
+            max_tokens=watch.probe_tokens,
+            temperature=parts.temperature,
+        )
+        scored = await asyncio.to_thread(parts.trainer.score, pairs)
+        return parity(completions, scored, version=checkpoint.version)
+
+    def _heed(self, step: int, alarms: Sequence[Alarm]) -> None:
+        """Tell of warnings; raise TrainingHalted where the run must stop."""
+        for alarm in alarms:
+            if not alarm.stops:
+                self._reporter.note(f"step {step}: {alarm.text}")
+        fatal = [alarm.text for alarm in alarms if alarm.stops]
+        if fatal:
+            raise TrainingHalted(f"step {step}: {'; '.join(fatal)}")
 
     async def _take_up(self) -> int:
         """The first step to play; weights, predictor and scheduler stand where they stood before it."""
@@ -188,26 +179,36 @@ class TrainingRun:
         if not saved:
             return 0
         step, checkpoint = saved[-1]
-        state = torch.load(checkpoint.path.with_suffix(".loop.pt"), weights_only=True)
+        path = checkpoint.path.with_suffix(".loop.pt")
+        with boundary(
+            RunFolderError, Exception, what=f"cannot read {path}, which step {step + 1} starts from"
+        ):
+            state = torch.load(path, weights_only=True)
         self._parts.scheduler.load_state_dict(state["scheduler"])
         self._quality.load_state_dict(state["quality"])
+        for past in range(step + 1):
+            self._parts.watchdogs.look(self._store.metrics(past))
         if self._parts.predictor is not None:
             self._parts.predictor.load_state_dict(state["predictor"])
         await self._parts.policy.load(checkpoint)
         self._reporter.note(f"resumed after step {step}")
         return step + 1
 
-    def _save(self, step: int) -> Checkpoint:
-        """Write what the next step starts from; the journal's checkpoint row makes it count."""
-        folder = self._store.folder / "checkpoints" / f"step-{step:05d}"
-        folder.parent.mkdir(exist_ok=True)
+    def _state(self) -> Mapping[str, Any]:
+        """A copy of what of scheduler and predictor the next step starts from."""
         predictor = self._parts.predictor
         state = {
             "scheduler": self._parts.scheduler.state_dict(),
             "quality": self._quality.state_dict(),
             "predictor": predictor.state_dict() if predictor is not None else None,
         }
-        torch.save(state, folder.with_suffix(".loop.pt"))
+        return deepcopy(state)
+
+    def _save(self, gathered: Gathered) -> Checkpoint:
+        """Write what the next step starts from; the journal's checkpoint row makes it count."""
+        folder = self._store.folder / "checkpoints" / f"step-{gathered.step:05d}"
+        folder.parent.mkdir(exist_ok=True)
+        torch.save(gathered.state, folder.with_suffix(".loop.pt"))
         checkpoint = self._parts.trainer.save(folder)
         note_renderer(folder, self._parts.renderer)
         return checkpoint
@@ -234,12 +235,26 @@ class TrainingRun:
         folder = self._store.folder / "eval" / f"step-{step:05d}"
         config = {"step": step, "suites": [suite.spec for suite in parts.eval_suites]}
         with Store.create(folder, kind="eval", config=config, exist_ok=True) as journal:
-            if journal.status is not RunStatus.FINISHED:
+            fresh = journal.status is not RunStatus.FINISHED
+            if fresh:
                 self._record_access(step)
-            report = await evaluate(parts.eval_suites, parts.agent, config=parts.eval_config, journal=journal)
+            report = await evaluate(
+                parts.eval_suites,
+                parts.agent,
+                config=parts.eval_config,
+                journal=journal,
+                seats=self._seats(parts.eval_suites, parts.eval_config.workers),
+            )
             journal.set_status(RunStatus.FINISHED)
         self._reports[step] = report
+        if self._sink is not None and fresh:
+            found = report.success
+            bounds = {"success": found.mean, "success_low": found.low, "success_high": found.high}
+            self._sink(step, {f"eval/{name}": x for name, x in bounds.items() if x is not None})
         self._reporter.evaluated(step, report)
+
+    def _seats(self, suites: Sequence[Suite], size: int) -> Seats | None:
+        return self._parts.seats(suites, size) if self._parts.seats is not None else None
 
     def _record_access(self, step: int) -> None:
         """Note which held-out tasks are about to be played."""
@@ -248,29 +263,13 @@ class TrainingRun:
             self._store.record_access(suite.name, keys, purpose=f"evaluation after {step} steps")
 
 
-def described(forest: Forest) -> dict[str, float]:
-    """What a step's forest looks like: success of bare rollouts, contrast, size, cost."""
-    bare = [
-        outcome
-        for tree in forest.trees
-        for number in range(len(tree.rollouts))
-        if tree.bare(number) and (outcome := tree.outcome(number)) is not None
-    ]
-    leaves = [value for tree in forest.trees for value in tree.outcomes().values()]
-    cost = forest.cost
-    return {
-        "success_bare": sum(bare) / len(bare) if bare else 0.0,
-        "success_leaves": sum(leaves) / len(leaves) if leaves else 0.0,
-        "effective_ratio": forest.effective_ratio(),
-        "trees": float(len(forest.trees)),
-        "leaves": float(len(leaves)),
-        "invalid": float(sum(r.stop is StopReason.INVALID for t in forest.trees for r in t.rollouts)),
-        "censored": float(sum(r.stop is StopReason.CENSORED for t in forest.trees for r in t.rollouts)),
-        "turns": float(cost.steps),
-        "trajectories": float(cost.trajectories),
-        "tokens_sampled": float(cost.decoded),
-        "tokens_context": float(cost.fresh + cost.cached),
-    }
+def _clocked(parts: Parts, watches: Mapping[str, Stopwatch]) -> Parts:
+    """The same parts, the scheduler and the predictor timed."""
+    scheduler = ClockedScheduler(parts.scheduler, watch=watches["schedule"])
+    if parts.predictor is None:
+        return replace(parts, scheduler=scheduler)
+    predictor = ClockedPredictor(parts.predictor, watch=watches["predictor"])
+    return replace(parts, scheduler=scheduler, predictor=predictor)
 
 
 def _under(prefix: str, metrics: Mapping[str, float]) -> dict[str, float]:

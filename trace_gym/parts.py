@@ -15,19 +15,14 @@ from trace_gym.core.errors import BadConfig, MissingExtra, unknown
 from trace_gym.core.predictor import Predictor
 from trace_gym.core.scheduler import Scheduler
 from trace_gym.core.tokens import Tokenizer
+from trace_gym.environment.query import options_of, parameters
 from trace_gym.schedule.beta import BetaPredictor
-from trace_gym.schedule.random_forks import TraceRandomForks
-from trace_gym.schedule.trace import Trace
-from trace_gym.schedule.uniform import Uniform
+from trace_gym.schedule.catalogue import make
+from trace_gym.schedule.fusion import Fusion
 
 AGENTS = "trace_gym.agents"
 RENDERERS = "trace_gym.renderers"
-SCHEDULERS: Mapping[str, Callable[..., Scheduler]] = {
-    "uniform": Uniform,
-    "trace": Trace,
-    "trace_random_forks": TraceRandomForks,
-}
-PREDICTORS = ("none", "beta", "value_head")
+PREDICTORS = ("none", "beta", "value_head", "fusion")
 NATIVE_RENDERERS = {"tiny": "compact", "smollm2": "smollm2"}
 
 
@@ -36,9 +31,13 @@ def agent_names() -> list[str]:
     return sorted({point.name for point in entry_points(group=AGENTS)})
 
 
-def make_agent(name: str) -> Agent:
-    """The agent of that name. Raises UnknownName."""
-    agent: Agent = _entry(AGENTS, "agent", name)()
+def make_agent(spec: str) -> Agent:
+    """The agent that a text names: `NAME[?key=value&...]`, the options being its constructor's keyword
+    parameters. Raises UnknownName, BadConfig, MissingExtra."""
+    name, _, query = spec.partition("?")
+    factory = _entry(AGENTS, "agent", name)
+    options = options_of(query, parameters(factory), kind=f"option of agent {name!r}", what=f"agent {spec!r}")
+    agent: Agent = _built(factory, f"agent {name!r}", options, {})
     return agent
 
 
@@ -58,11 +57,9 @@ def native_renderer(model: str) -> str:
 
 
 def make_scheduler(name: str, options: Mapping[str, Any], *, seed: int) -> Scheduler:
-    """The scheduler of that name with its constructor's options. Raises UnknownName, BadConfig."""
-    if name not in SCHEDULERS:
-        raise unknown("scheduler", name, list(SCHEDULERS))
-    made: Scheduler = _built(SCHEDULERS[name], f"scheduler {name!r}", options, {"seed": seed})
-    return made
+    """The scheduler of that name: a method, or ROOTS+FORKS such as `pcl+trace`, with its rules' options.
+    Raises UnknownName, BadConfig."""
+    return make(name, options, seed=seed)
 
 
 def make_predictor(name: str, options: Mapping[str, Any], *, seed: int) -> Predictor | None:
@@ -77,10 +74,29 @@ def make_predictor(name: str, options: Mapping[str, Any], *, seed: int) -> Predi
     if name == "beta":
         counting: Predictor = _built(BetaPredictor, "predictor 'beta'", options, {})
         return counting
+    if name == "fusion":
+        return _fusion(options, seed=seed)
+    return _value_head(f"predictor {name!r}", options, seed=seed)
+
+
+def _fusion(options: Mapping[str, Any], *, seed: int) -> Predictor:
+    """Both predictors as one; tables `beta` and `value_head` among the options are theirs."""
+    own = {key: value for key, value in options.items() if key not in ("beta", "value_head")}
+    parts = {key: options.get(key, {}) for key in ("beta", "value_head")}
+    for key, value in parts.items():
+        if not isinstance(value, Mapping):
+            raise BadConfig(f"option {key!r} of predictor 'fusion' is a table of options, got {value!r}")
+    learned = _value_head("option 'value_head' of predictor 'fusion'", parts["value_head"], seed=seed)
+    counts = _built(BetaPredictor, "option 'beta' of predictor 'fusion'", parts["beta"], {})
+    fused: Predictor = _built(Fusion, "predictor 'fusion'", own, {"learned": learned, "counts": counts})
+    return fused
+
+
+def _value_head(what: str, options: Mapping[str, Any], *, seed: int) -> Predictor:
     with_torch()
     from trace_gym.train.value_head import ValueHead
 
-    learned: Predictor = _built(ValueHead, "predictor 'value_head'", options, {"seed": seed})
+    learned: Predictor = _built(ValueHead, what, options, {"seed": seed})
     return learned
 
 
@@ -113,5 +129,11 @@ def _entry(group: str, kind: str, name: str) -> Callable[..., Any]:
     points = {point.name: point for point in entry_points(group=group)}
     if name not in points:
         raise unknown(kind, name, sorted(points))
-    factory: Callable[..., Any] = points[name].load()
+    try:
+        factory: Callable[..., Any] = points[name].load()
+    except ModuleNotFoundError as error:
+        source, extras = points[name].dist, ",".join(points[name].extras)
+        package = source.name if source else "its package"
+        wanted = f"{package}[{extras}]" if extras else str(error.name)
+        raise MissingExtra(f"{kind} {name!r} needs {error.name}: pip install '{wanted}'") from error
     return factory

@@ -1,6 +1,7 @@
 """Policies by name: `tiny`, `smollm2`, a Hugging Face id, a model folder, or a run (its newest checkpoint).
 
-A policy comes with the renderer it speaks through, as an agent that can be evaluated and trained.
+A policy comes with the renderer it speaks through, as an agent that can be evaluated and trained. It is
+sampled in this process or, named `vllm:MODEL[?key=value&...]`, by vLLM.
 """
 
 from __future__ import annotations
@@ -9,10 +10,17 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING
 
-from trace_gym.core.errors import RunFolderError
+import torch
+
+from trace_gym.core.errors import BadConfig, MissingExtra, RunFolderError, boundary
+from trace_gym.core.policy import Policy
+from trace_gym.environment.query import options_of, parameters
 from trace_gym.environment.registry import Suite
-from trace_gym.model.load import LoadedModel, Precision, load_model
+from trace_gym.model.load import Precision, load_model, model_folder, precision_of
+from trace_gym.model.tokenize import HFTokenizer
 from trace_gym.parts import make_renderer, native_renderer
 from trace_gym.rollout.model_agent import ModelAgent
 from trace_gym.rollout.policy_torch import TorchPolicy
@@ -20,7 +28,12 @@ from trace_gym.store import FILE, Store
 from trace_gym.train.warmstart import CloningStep
 from trace_gym.warm import WarmConfig, warm_tiny
 
+if TYPE_CHECKING:
+    from trace_gym.rollout.vllm_fleet import VllmConfig
+
 FACTS_FILE = "trace_gym.json"
+SERVED = "vllm:"
+"""What the name of a policy begins with that vLLM samples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +48,35 @@ class Voice:
 
 @dataclass(frozen=True, slots=True)
 class OpenPolicy:
-    """A policy ready to play. `loaded` is the model that `policy` computes with."""
+    """A policy ready to play: the `folder` that its model came from, the `dtype` it computes in, and the
+    `device` a trainer beside it takes."""
 
-    policy: TorchPolicy
+    policy: Policy
     agent: ModelAgent
-    loaded: LoadedModel
+    folder: Path
+    dtype: str
+    device: str
     renderer: str
 
     def close(self) -> None:
-        """Stop its thread. Idempotent."""
+        """Stop its thread, and its server. Idempotent."""
         self.policy.close()
+
+
+def served(name: str) -> tuple[str, VllmConfig | None]:
+    """The model that a policy's name names, and how vLLM serves it, if it does. Raises UnknownName,
+    BadConfig, MissingExtra."""
+    if not name.startswith(SERVED):
+        return name, None
+    try:
+        from trace_gym.rollout.vllm_fleet import VllmConfig
+    except ModuleNotFoundError as error:
+        raise MissingExtra(f"policy {name!r} needs {error.name}: pip install 'trace-gym[vllm]'") from error
+    model, _, query = name.removeprefix(SERVED).partition("?")
+    what = f"policy {name!r}"
+    options = options_of(query, parameters(VllmConfig), kind="option of vLLM", what=what)
+    with boundary(BadConfig, ValueError, what=what):
+        return model, VllmConfig(**options)
 
 
 def find_model(
@@ -60,6 +92,7 @@ def find_model(
 
     Raises RunFolderError for a run without a checkpoint, and what `warm_tiny` raises.
     """
+    name, _ = served(name)
     if name == "tiny":
         return warm_tiny(suites, warm, cache=cache, note=note, progress=progress)
     folder = Path(name).expanduser()
@@ -80,22 +113,51 @@ def open_policy(
     dtype: Precision | None = None,
     context_size: int | None = None,
     device: str | None = None,
-    max_batch: int = 192,
+    max_batch: int | None = None,
+    folder: Path | None = None,
+    elsewhere: Callable[[Path], Policy] | None = None,
 ) -> OpenPolicy:
-    """Load `model`, found for the policy's `name`, and give it its voice. Raises UnknownName, ModelFailed,
-    BadConfig."""
-    loaded = load_model(model, dtype=dtype, device=device)
-    renderer = voice.renderer or _noted_renderer(loaded.path) or native_renderer(name)
-    policy = TorchPolicy(loaded, context_size=context_size, max_batch=max_batch)
+    """Load `model`, found for the policy's `name`, and give it its voice. A server's log goes into `folder`,
+    by default a new one among the temporary ones; `elsewhere` makes a policy that is not sampled in this
+    process from a model's folder. Raises UnknownName, ModelFailed, BadConfig, MissingExtra."""
+    plain, serving = served(name)
+    if serving is not None and elsewhere is not None:
+        raise BadConfig(f"policy {name!r} has servers of its own; leave cluster.replicas out")
+    here = serving is None and elsewhere is None
+    loaded = load_model(model, dtype=dtype, device=device) if here else None
+    path = model_folder(model) if loaded is None else loaded.path
+    tokenizer = HFTokenizer.from_folder(path) if loaded is None else loaded.tokenizer
+    speaks = voice.renderer or _noted_renderer(path) or native_renderer(plain)
+    renderer = make_renderer(speaks, tokenizer)
+    policy: Policy
+    if loaded is not None:
+        policy = TorchPolicy(loaded, context_size=context_size, max_batch=max_batch or 192)
+        precision, place = str(loaded.model.dtype).removeprefix("torch."), str(loaded.model.device)
+    else:
+        precision = dtype or str(precision_of(path)).removeprefix("torch.")
+        place = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if elsewhere is not None:
+        policy = elsewhere(path)
+    elif serving is not None:
+        from trace_gym.rollout.policy_vllm import VllmPolicy  # needs the extra `vllm`
+
+        policy = VllmPolicy(
+            path,
+            serving,
+            folder=folder or Path(mkdtemp(prefix="trace-gym-vllm-log-")),
+            dtype=precision,
+            context_size=context_size,
+            max_batch=max_batch,
+        )
     agent = ModelAgent(
         policy,
-        make_renderer(renderer, loaded.tokenizer),
-        tokenizer=loaded.tokenizer,
+        renderer,
+        tokenizer=tokenizer,
         max_tokens=voice.max_tokens,
         temperature=voice.temperature,
         top_p=voice.top_p,
     )
-    return OpenPolicy(policy, agent, loaded, renderer)
+    return OpenPolicy(policy, agent, path, precision, place, speaks)
 
 
 def note_renderer(folder: Path, renderer: str) -> None:

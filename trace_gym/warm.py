@@ -1,7 +1,8 @@
 """The tiny model, made here and warm-started by imitating the suites' oracles; cached once made.
 
-Demonstrations are noisy: at some turns a random action is taken and the oracle then recovers; only what the
-oracle did is imitated. Only training tasks are shown. Leaves out how the model is trained further.
+Demonstrations are noisy: at some turns a random action is taken and the oracle then recovers. Only what the
+oracle did is imitated, unless the model shall be clumsy. Only training tasks are shown. Leaves out how the
+model is trained further.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from trace_gym.core.budget import Budget
 from trace_gym.core.episode import Actor
 from trace_gym.core.errors import BadConfig
 from trace_gym.core.package import cache_folder
-from trace_gym.core.task import Split
+from trace_gym.core.task import Split, Task
 from trace_gym.core.tree import Forest
 from trace_gym.environment.registry import Suite
 from trace_gym.model.load import load_model
@@ -33,22 +34,24 @@ from trace_gym.rollout.stream import Source, TaskStream
 from trace_gym.schedule.uniform import Uniform
 from trace_gym.train.warmstart import CloningStep, warm_start
 
-FORMAT = 3
+FORMAT = 4
 """Raised when the same settings would now make another model, so that old caches are not used."""
 
 
 @dataclass(frozen=True, slots=True)
 class WarmConfig:
     """The shape of the model and how it is warmed up: `demos` episodes with a share `noise` of random
-    actions, then `steps` optimiser steps of `batch_tokens` tokens at `lr`."""
+    actions, which with `clumsy` are imitated too (so that the model knows all moves, and makes that share of
+    them at random), then `steps` optimiser steps of `batch_tokens` tokens at `lr`."""
 
     hidden: int = 128
     layers: int = 3
     heads: int = 4
     renderer: str = "compact"
-    demos: int = 5000
+    demos: int = 2500
     noise: float = 0.1
-    steps: int = 200
+    clumsy: bool = False
+    steps: int = 100
     batch_tokens: int = 3072
     lr: float = 1e-3
     seed: int = 0
@@ -93,6 +96,7 @@ def warm_tiny(
             steps=config.steps,
             batch_tokens=config.batch_tokens,
             lr=config.lr,
+            imitated=(Actor.ORACLE, Actor.AGENT) if config.clumsy else (Actor.ORACLE,),
             dtype="bfloat16",
             seed=config.seed,
             on_progress=progress,
@@ -105,13 +109,17 @@ def warm_tiny(
     return folder
 
 
-def demonstrate(suites: Sequence[Suite], config: WarmConfig, model: Path) -> Forest:
-    """Noisy oracle episodes on training tasks, spelled in the model's own tokens. Raises BadConfig."""
+def demonstrate(
+    suites: Sequence[Suite], config: WarmConfig, model: Path, *, tasks: Sequence[Task] | None = None
+) -> Forest:
+    """Noisy oracle episodes on training tasks (`tasks`, or some of all), spelled in the model's own tokens.
+    Raises BadConfig."""
     tokenizer = load_model(model).tokenizer
     renderer = make_renderer(config.renderer, tokenizer)
     agent = Demonstrator(renderer, tokenizer, noise=config.noise, seed=config.seed)
-    stream = TaskStream([Source(suite.name, suite.tasks(Split.TRAIN)) for suite in suites], config.seed)
-    tasks = stream.pool(0, config.demos)
+    if tasks is None:
+        stream = TaskStream([Source(suite.name, suite.tasks(Split.TRAIN)) for suite in suites], config.seed)
+        tasks = stream.pool(0, config.demos)
     makers = {suite.name: suite.make for suite in suites}
 
     async def play() -> Forest:

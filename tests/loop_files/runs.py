@@ -25,7 +25,7 @@ SMALL = (
     "warmstart.hidden=32",
     "warmstart.layers=1",
     "warmstart.demos=60",
-    "warmstart.steps=60",
+    "warmstart.steps=25",
     "warmstart.batch_tokens=512",
     "warmstart.lr=1e-2",
 )

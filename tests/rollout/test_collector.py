@@ -11,7 +11,7 @@ import pytest
 
 from trace_gym.core.action import Action
 from trace_gym.core.agent import Move
-from trace_gym.core.budget import Budget, Cost
+from trace_gym.core.budget import Budget, Cost, Pace
 from trace_gym.core.check import Verdict
 from trace_gym.core.episode import Actor, FailureCause, StopReason
 from trace_gym.core.errors import EnvironmentFailed, SplitViolation
@@ -130,6 +130,18 @@ def test_uniform_plays_every_prompt_and_charges_what_the_turns_say():
     assert forest.cost.decoded == sum(len(t.action_ids) for tree in forest.trees for t in tree.turns)
     assert budget.left("trajectories") == 0
     assert {episode.success for episode in forest.episodes()} == {True, False}
+
+
+def test_a_pace_is_charged_in_place_of_the_clock_and_a_fork_pays_for_its_own_turns_alone():
+    """Every turn adds two context tokens and samples two: 3 + 2 * 0.5 + 2 * 0.25 seconds."""
+    budget = Budget(trajectories=24)
+    pace = Pace(step_s=3.0, token_s=0.5, context_s=0.25)
+    forest = collect([corridor(i) for i in range(6)], Trace(8, 2, seed=1), budget=budget, pace=pace)
+    assert {turn.cost.seconds for tree in forest.trees for turn in tree.turns[1:]} == {4.5}
+    assert any(rollout.anchor for tree in forest.trees for rollout in tree.rollouts)
+    played = sum(len(tree.turns) - 1 for tree in forest.trees)
+    assert budget.spent.seconds == pytest.approx(4.5 * played)
+    assert played < 3 * 24
 
 
 def test_the_same_seed_grows_the_same_forest_whatever_the_interleaving():

@@ -1,6 +1,7 @@
 """What a training run is configured with, and the only place that reads and writes TOML."""
 
-from trace_gym.config.load import dump, keys, load, parse, preset, presets
+from trace_gym.config.emit import toml
+from trace_gym.config.load import dump, keys, load, parse, preset, presets, table
 from trace_gym.config.sections import (
     AgentSection,
     BudgetSection,
@@ -13,6 +14,7 @@ from trace_gym.config.sections import (
     SuiteSection,
     TrainSection,
     WarmstartSection,
+    WatchSection,
 )
 
 __all__ = [
@@ -27,10 +29,13 @@ __all__ = [
     "SuiteSection",
     "TrainSection",
     "WarmstartSection",
+    "WatchSection",
     "dump",
     "keys",
     "load",
     "parse",
     "preset",
     "presets",
+    "table",
+    "toml",
 ]

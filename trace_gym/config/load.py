@@ -42,6 +42,11 @@ def load(
     return parse(raw)
 
 
+def table(path: Path) -> dict[str, Any]:
+    """A TOML file of another kind, as plain data. Raises BadConfig."""
+    return _read(path, None)
+
+
 def parse(raw: Mapping[str, Any]) -> RunConfig:
     """The configuration that plain data spells, such as a run's recorded one. Raises BadConfig,
     UnknownName."""

@@ -23,8 +23,9 @@ from trace_gym.core.task import Split, Task
 from trace_gym.core.tokens import FloatArray
 from trace_gym.core.tree import Forest
 from trace_gym.rollout.player import CollectorConfig, Listener, Parties, root_turn
+from trace_gym.rollout.seat import Seats, Stand
 from trace_gym.rollout.step import CollectedStep
-from trace_gym.rollout.worker import Maker, Stand, WorkerPool
+from trace_gym.rollout.worker import Maker, WorkerPool
 
 Encode: TypeAlias = Callable[[Sequence[View]], Awaitable[list[FloatArray | None]]]
 log = logging.getLogger(__name__)
@@ -37,8 +38,9 @@ class Collector:
             forest = await collector.collect(step, tasks, Budget(trajectories=64))
 
     `makers` makes an environment for a suite's name; `encode` gives the policy's hidden states for views (a
-    feature of the predictor); `listener` hears every event after it was journalled. `rejected` holds tasks
-    that do not fit the model, with the reason.
+    feature of the predictor); `listener` hears every event after it was journalled; `seats` say where
+    environments live (None: threads of this process); they are closed with the collector. `rejected` holds
+    tasks that do not fit the model, with the reason.
     """
 
     def __init__(
@@ -52,10 +54,11 @@ class Collector:
         encode: Encode | None = None,
         listener: Listener | None = None,
         config: CollectorConfig | None = None,
+        seats: Seats | None = None,
     ) -> None:
         config = config or CollectorConfig()
-        pool = WorkerPool(makers, config.workers)
-        self.parties = Parties(agent, scheduler, pool, config, journal, predictor, listener)
+        seats = seats or WorkerPool(makers, config.workers)
+        self.parties = Parties(agent, scheduler, seats, config, journal, predictor, listener)
         self._encode = encode
         self.rejected: dict[str, str] = {}
 
@@ -63,7 +66,7 @@ class Collector:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self.parties.pool.close()
+        self.parties.seats.close()
 
     async def collect(self, step: int, tasks: Sequence[Task], budget: Budget) -> Forest:
         """Play one step over the candidate `tasks` within `budget`; trees only for tasks that were played.
@@ -139,11 +142,11 @@ class Collector:
 
     async def _first_stands(self, tasks: Sequence[Task]) -> list[Stand]:
         async def reset(chunk: Sequence[Task]) -> list[Stand]:
-            worker = await self.parties.pool.take()
+            worker = await self.parties.seats.take()
             try:
                 return [await worker.begin(task, keep=False, oracle=False) for task in chunk]
             finally:
-                self.parties.pool.give(worker)
+                worker.leave()
 
         size = max(1, -(-len(tasks) // self.parties.config.workers))
         chunks = [tasks[i : i + size] for i in range(0, len(tasks), size)]

@@ -13,17 +13,18 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from trace_gym.core.action import Action, ToolSpec
-from trace_gym.core.agent import Agent, Move, View
-from trace_gym.core.budget import Budget, Cost
+from trace_gym.core.agent import Agent, Attending, Move, View
+from trace_gym.core.budget import Budget, Cost, Pace
 from trace_gym.core.episode import Actor, FailureCause, StopReason, Turn
-from trace_gym.core.errors import ContextExceeded, EnvironmentFailed, ForkDiverged, ModelFailed
+from trace_gym.core.errors import ContextExceeded, EnvironmentFailed, ForkDiverged, ModelFailed, SandboxFailed
 from trace_gym.core.journal import Journal
 from trace_gym.core.predictor import Predictor
 from trace_gym.core.scheduler import Event, Scheduler, TurnDone
 from trace_gym.core.tree import RolloutTree
-from trace_gym.environment.fork import Snapshot
+from trace_gym.rollout.allowance import allowance
+from trace_gym.rollout.seat import EnvironmentTimedOut, Kept, Seat, Seats, Stand
 from trace_gym.rollout.seeds import Seeds
-from trace_gym.rollout.worker import EnvironmentTimedOut, Stand, Worker, WorkerPool
+from trace_gym.rollout.stopwatch import Stopwatch
 
 Listener: TypeAlias = Callable[[RolloutTree, Event], None]
 Ending: TypeAlias = tuple[StopReason, FailureCause | None, str]
@@ -33,7 +34,9 @@ Ending: TypeAlias = tuple[StopReason, FailureCause | None, str]
 class CollectorConfig:
     """`workers`: rollouts played at once. `turn_tokens`: what one turn may sample. `retries`: how often a
     rollout that broke is played again before its grant is given up. `snapshots`: how many are kept at once
-    (the oldest give way to verified replay). `training`: refuse tasks of the test split."""
+    (the oldest give way to verified replay). `training`: refuse tasks of the test split. `tool_latency_s` is
+    charged for every turn on top of what the environment took, or everything at a `pace`: nobody waits for
+    it."""
 
     seed: int = 0
     workers: int = 64
@@ -41,6 +44,8 @@ class CollectorConfig:
     retries: int = 2
     snapshots: int = 20_000
     training: bool = True
+    tool_latency_s: float = 0.0
+    pace: Pace | None = None
 
     def __post_init__(self) -> None:
         for name in ("workers", "turn_tokens"):
@@ -56,7 +61,7 @@ class Parties:
 
     agent: Agent
     scheduler: Scheduler
-    pool: WorkerPool
+    seats: Seats
     config: CollectorConfig
     journal: Journal | None = None
     predictor: Predictor | None = None
@@ -81,12 +86,17 @@ class Player:
         self._cancelled = cancelled
         self._on_turn = on_turn
         self._tools: dict[tuple[int, int], tuple[ToolSpec, ...]] = {}
-        self._snapshots: OrderedDict[tuple[int, int], Snapshot] = OrderedDict()
+        self._snapshots: OrderedDict[tuple[int, int], Kept] = OrderedDict()
         self._seeds = Seeds(parties.config.seed, step)
         self._tokens_held = 0
         self._tokens_freed = asyncio.Event()
 
-    async def play(self, worker: Worker | None, tree: RolloutTree, number: int) -> Ending:
+    def close(self) -> None:
+        """Free the snapshots; nothing is played any more."""
+        while self._snapshots:
+            self._snapshots.popitem()[1].close()
+
+    async def play(self, worker: Seat | None, tree: RolloutTree, number: int) -> Ending:
         """Play rollout `number` to its end; no worker means that there is no budget for it."""
         over = _over(tree.turns[tree.rollouts[number].tip])
         if over is not None:
@@ -96,21 +106,28 @@ class Player:
         if worker is None or not self._budget.open_soft:
             return StopReason.CENSORED, None, "the budget was spent"
         try:
+            watch = Stopwatch(worker.name)
             hint = await self._enter(worker, tree, number)
+            watch.entered()
             while True:
-                ending, hint = await self._turn(worker, tree, number, hint)
+                ending, hint = await self._turn(worker, watch, tree, number, hint)
                 if ending is not None:
                     return ending
         except EnvironmentTimedOut as error:
             return StopReason.INVALID, FailureCause.TIMEOUT, str(error)
         except ForkDiverged as error:
             return StopReason.INVALID, FailureCause.FORK, str(error)
+        except SandboxFailed as error:
+            return StopReason.INVALID, FailureCause.SANDBOX, str(error)
         except EnvironmentFailed as error:
             return StopReason.INVALID, FailureCause.ENVIRONMENT, str(error)
         except ModelFailed as error:
             return StopReason.INVALID, FailureCause.MODEL, str(error)
+        finally:
+            if isinstance(self._parties.agent, Attending):
+                await self._parties.agent.leave(tree.turns[tree.rollouts[number].tip])
 
-    async def _enter(self, worker: Worker, tree: RolloutTree, number: int) -> Action | None:
+    async def _enter(self, worker: Seat, tree: RolloutTree, number: int) -> Action | None:
         """Bring the worker's environment to the rollout's tip; returns the oracle's next action."""
         node, task, oracle = tree.rollouts[number].tip, tree.task, self._parties.agent.wants_oracle
         if node == 0:
@@ -119,6 +136,7 @@ class Player:
                 tree.turns[0] = root_turn(stand)
                 if self._parties.journal:
                     self._parties.journal.planted(self._step, tree)
+                self._keep_picture(tree, 0, stand)
             elif tree.turns[0].digest != stand.digest:
                 raise ForkDiverged(f"{task.key}: two resets with the same seed differ")
             self._tools[tree.index, 0] = stand.tools
@@ -134,13 +152,16 @@ class Player:
         return await worker.oracle(task) if oracle else None
 
     async def _turn(
-        self, worker: Worker, tree: RolloutTree, number: int, hint: Action | None
+        self, worker: Seat, watch: Stopwatch, tree: RolloutTree, number: int, hint: Action | None
     ) -> tuple[Ending | None, Action | None]:
         """Play one turn; returns how the rollout ended, if it did, and the oracle's next action."""
         tip = tree.rollouts[number].tip
         if tree.rollouts[number].grant in self._cancelled:
             return (StopReason.CANCELLED, None, "the scheduler took the grant back"), None
-        held = await self._hold_tokens()
+        allowed, why_not = allowance(tree, tip, self._parties.config.turn_tokens)
+        if why_not:
+            return (StopReason.LIMIT, None, why_not), None
+        held = await self._hold_tokens(allowed)
         if held == 0:
             return (StopReason.CENSORED, None, "the token budget was spent"), None
         view = self._view(tree, number, held, hint)
@@ -154,6 +175,7 @@ class Player:
         finally:
             if move is None:
                 self._free_tokens(held)
+        watch.acted()
         try:
             stand = await worker.step(
                 tree.task,
@@ -162,9 +184,9 @@ class Player:
                 oracle=self._parties.agent.wants_oracle,
             )
         except EnvironmentFailed:
-            self._record(tree, number, move, None, held)
+            self._record(tree, number, move, None, held, watch)
             raise
-        node = self._record(tree, number, move, stand, held)
+        node = self._record(tree, number, move, stand, held, watch)
         over = _over(tree.turns[node])
         if over is not None:
             return over, None
@@ -184,10 +206,12 @@ class Player:
             oracle=(lambda: hint) if self._parties.agent.wants_oracle else None,
         )
 
-    def _record(self, tree: RolloutTree, number: int, move: Move, stand: Stand | None, held: int) -> int:
+    def _record(
+        self, tree: RolloutTree, number: int, move: Move, stand: Stand | None, held: int, watch: Stopwatch
+    ) -> int:
         """Append the turn, charge it and make it durable. Without a stand the environment broke: the turn
         keeps what it cost, the rollout ends as invalid."""
-        env_seconds = stand.seconds if stand else 0.0
+        env_seconds = (stand.seconds if stand else 0.0) + self._parties.config.tool_latency_s
         turn = Turn(
             parent=tree.rollouts[number].tip,
             rollout=number,
@@ -206,24 +230,34 @@ class Player:
             terminated=stand.terminated if stand else False,
             truncated=stand.truncated if stand else False,
             digest=stand.digest if stand else "",
-            cost=move.cost + Cost(steps=1, env_seconds=env_seconds),
+            cost=self._paced(move, Cost(steps=1, env_seconds=env_seconds)),
+            span=watch.span(),
         )
         node = tree.append(turn)
         self._free_tokens(held, charged=turn.cost)
         if self._parties.journal:
             self._parties.journal.turned(self._step, tree, node)
         if stand:
+            self._keep_picture(tree, node, stand)
             self._tools[tree.index, node] = stand.tools
             if stand.snapshot is not None:
                 self._snapshots[tree.index, node] = stand.snapshot
                 if len(self._snapshots) > self._parties.config.snapshots:
-                    self._snapshots.popitem(last=False)
+                    self._snapshots.popitem(last=False)[1].close()
         return node
+
+    def _paced(self, move: Move, step: Cost) -> Cost:
+        """What a turn is charged: what it took, or what it takes at the pace set."""
+        pace, cost = self._parties.config.pace, move.cost + step
+        return cost if pace is None else pace.timed(cost, context=len(move.context_ids))
+
+    def _keep_picture(self, tree: RolloutTree, node: int, stand: Stand) -> None:
+        if self._parties.journal and stand.picture is not None:
+            self._parties.journal.pictured(self._step, tree, node, stand.picture)
 
     # Tokens are reserved before they are sampled, so that their limit is hard.
 
-    async def _hold_tokens(self) -> int:
-        wanted = self._parties.config.turn_tokens
+    async def _hold_tokens(self, wanted: int) -> int:
         while True:
             granted = self._budget.reserve("tokens", wanted)
             if granted == wanted or not self._tokens_held:

@@ -51,6 +51,8 @@ class CollectedStep:
                     self._resume(known)
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from group
+        finally:
+            self._player.close()
         return Forest(self._step, [self._trees[index] for index in sorted(self._trees)])
 
     # Decisions: what the scheduler is told and what it answers.
@@ -194,7 +196,7 @@ class CollectedStep:
         tree = self._tree(grant.anchor.tree)
         number = resumed
         for attempt in range(self._parties.config.retries + 1):
-            worker = await self._parties.pool.take() if funded else None
+            worker = await self._parties.seats.take() if funded else None
             try:
                 if number is None:
                     number = tree.start(grant=grant.number, anchor=grant.anchor.node)
@@ -203,7 +205,7 @@ class CollectedStep:
                 ending = await self._player.play(worker, tree, number)
             finally:
                 if worker is not None:
-                    self._parties.pool.give(worker)
+                    worker.leave()
             stop, failure, detail = ending
             tree.stop(number, stop, failure, detail)
             if stop is not StopReason.INVALID or failure is FailureCause.CONTEXT:

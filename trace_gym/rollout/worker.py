@@ -1,4 +1,4 @@
-"""Environments on threads of their own. A worker keeps one environment a suite and plays a rollout at a time.
+"""Seats that are threads of this process: a worker keeps one environment a suite, for a rollout at a time.
 
 Environments are synchronous, and some (a browser page) must stay on the thread that made them; the collector
 is asynchronous. A worker is the bridge. It leaves out everything about trees, budgets and schedules.
@@ -10,45 +10,28 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from trace_gym.core.action import Action, ToolSpec
-from trace_gym.core.check import Verdict
-from trace_gym.core.errors import EnvironmentFailed, ForkDiverged
+from trace_gym.core.action import Action
+from trace_gym.core.errors import EnvironmentFailed, ForkDiverged, boundary
 from trace_gym.core.task import Task
 from trace_gym.environment.env import AgenticEnv
 from trace_gym.environment.fork import Snapshot
+from trace_gym.environment.picture import png
+from trace_gym.rollout.seat import EnvironmentTimedOut, Kept, Stand
 
 T = TypeVar("T")
 Maker = Callable[[], AgenticEnv]
 
 
-class EnvironmentTimedOut(EnvironmentFailed):
-    """A call into an environment did not return within the task's step timeout."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stand:
-    """Where an environment stands after a reset or a step; `seconds` is what that took."""
-
-    observation: str
-    reward: float
-    terminated: bool
-    truncated: bool
-    verdicts: tuple[Verdict, ...]
-    digest: str
-    tools: tuple[ToolSpec, ...]
-    seconds: float
-    snapshot: Snapshot | None = None
-    oracle: Action | None = None
-
-
 class Worker:
-    """One thread and its environments. Lifecycle: used by one rollout at a time, closed by the pool."""
+    """One thread and its environments; implements Seat. Lifecycle: used by one rollout at a time, handed back
+    to its pool by `left`, closed by the pool."""
 
-    def __init__(self, makers: Mapping[str, Maker], name: str) -> None:
+    def __init__(self, makers: Mapping[str, Maker], name: str, left: Callable[[Worker], None]) -> None:
+        self.name = name
         self._makers = makers
+        self._left = left
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
         self._envs: dict[str, AgenticEnv] = {}
         self._env: AgenticEnv | None = None
@@ -76,8 +59,12 @@ class Worker:
 
         return await self._call(step, task)
 
-    async def resume(self, task: Task, snapshot: Snapshot, *, oracle: bool) -> Action | None:
+    async def resume(self, task: Task, snapshot: Kept, *, oracle: bool) -> Action | None:
         """Stand where the snapshot was taken; returns the oracle's next action if asked for."""
+        if not isinstance(snapshot, Snapshot):
+            raise TypeError(
+                f"a thread resumes from the snapshots of threads, got a {type(snapshot).__name__}"
+            )
 
         def restore() -> Action | None:
             env = self._take(task)
@@ -99,6 +86,10 @@ class Worker:
     async def oracle(self, task: Task) -> Action | None:
         """The reference action from where the environment stands."""
         return await self._call(lambda: self._current().oracle(), task)
+
+    def leave(self) -> None:
+        """Hand the worker back to its pool."""
+        self._left(self)
 
     def close(self) -> None:
         """Close the environments on their own thread; a hung thread is left behind as a daemon would be."""
@@ -133,7 +124,7 @@ class Worker:
 
 
 class WorkerPool:
-    """Up to `size` workers, made on demand. A worker that hung is thrown away and replaced."""
+    """Up to `size` workers, made on demand; implements Seats. One that hung is thrown away and replaced."""
 
     def __init__(self, makers: Mapping[str, Maker], size: int) -> None:
         if size < 1:
@@ -149,26 +140,33 @@ class WorkerPool:
         if self._idle:
             return self._idle.pop()
         self._made += 1
-        return Worker(self._makers, f"env-{self._made}")
-
-    def give(self, worker: Worker) -> None:
-        """Hand a worker back."""
-        if worker.broken:
-            worker.close()
-        else:
-            self._idle.append(worker)
-        self._seats.release()
+        return Worker(self._makers, f"env-{self._made}", self._give)
 
     def close(self) -> None:
         """Close all idle workers."""
         while self._idle:
             self._idle.pop().close()
 
+    def _give(self, worker: Worker) -> None:
+        if worker.broken:
+            worker.close()
+        else:
+            self._idle.append(worker)
+        self._seats.release()
+
 
 def _forget(future: asyncio.Future[Any]) -> None:
     """Fetch the late result, so that its exception is not reported a second time."""
     if not future.cancelled():
         future.exception()
+
+
+def _picture(env: AgenticEnv) -> bytes | None:
+    """What the environment looks like, from one that was made to draw itself."""
+    if env.render_mode != "rgb_array":
+        return None
+    with boundary(EnvironmentFailed, Exception, what=f"{env.suite} could not be drawn"):
+        return png(env.render())
 
 
 def _stand(
@@ -192,4 +190,5 @@ def _stand(
         time.perf_counter() - started,
         env.snapshot() if keep and goes_on else None,
         env.oracle() if oracle and goes_on else None,
+        _picture(env),
     )

@@ -1,0 +1,33 @@
+"""A step in numbers: of everything, and of every suite where there are several."""
+
+from dataclasses import replace
+
+from trace_gym.core.tree import Forest, RolloutTree
+from trace_gym.rollout.summary import by_suite, described
+from trace_gym.testing.trees import grow_forest, grow_tree, toy_task
+
+
+def of(suite: str, index: int, *lines: str) -> RolloutTree:
+    return grow_tree(*lines, index=index, task=replace(toy_task(index), suite=suite))
+
+
+def test_every_suite_of_a_mixed_step_is_told_apart() -> None:
+    trees = [of("a", 0, "0 3 2 +", "0 3 1 -"), of("b", 1, "0 2 -", "0 1 -"), of("b", 2, "0 4 +", "0 4 -")]
+    told = by_suite(Forest(0, trees), ["a", "b"])
+    assert {name.split("/")[1] for name in told} == {"a", "b"}
+    assert (told["suite/a/tokens_sampled"], told["suite/b/tokens_sampled"]) == (9, 11)
+    assert (told["suite/a/share_tokens"], told["suite/b/share_tokens"]) == (0.45, 0.55)
+    assert (told["suite/a/effective_ratio"], told["suite/b/effective_ratio"]) == (1.0, 0.5)
+    assert (told["suite/a/success_bare"], told["suite/b/success_bare"]) == (0.5, 0.25)
+    assert (told["suite/a/env_seconds"], told["suite/b/env_seconds"]) == (0.5, 0.5)
+    total = described(Forest(0, trees))
+    for name in ("trees", "trajectories", "turns", "tokens_sampled"):
+        assert told[f"suite/a/{name}"] + told[f"suite/b/{name}"] == total[name]
+
+
+def test_a_suite_that_was_not_played_is_told_and_one_alone_says_nothing_twice() -> None:
+    forest = grow_forest(["0 1 +"], ["0 1 -"])
+    told = by_suite(forest, ["idle", "toy"])
+    assert (told["suite/toy/trajectories"], told["suite/idle/trajectories"]) == (2, 0)
+    assert (told["suite/toy/share_tokens"], told["suite/idle/share_tokens"]) == (1.0, 0.0)
+    assert by_suite(forest, ["toy"]) == {}

@@ -1,0 +1,53 @@
+"""A run's configuration in the words of its parts: the trainer's, the watchdogs', the purse's.
+
+Leaves out what needs names looked up (`assemble.py`).
+"""
+
+from __future__ import annotations
+
+from trace_gym.config import RunConfig
+from trace_gym.core.errors import BadConfig
+from trace_gym.outfit import Limits
+from trace_gym.train.config import TrainConfig
+from trace_gym.train.watchdog import WatchConfig
+
+
+def train_config(config: RunConfig) -> TrainConfig:
+    """How is trained. Raises BadConfig."""
+    if not config.agent.temperature:
+        raise BadConfig("agent.temperature 0 samples the same rollout again and again; training needs more")
+    if config.run.max_staleness and (config.train.correction, config.train.old_logprobs) == (
+        "none",
+        "recompute",
+    ):
+        raise BadConfig(
+            "run.max_staleness trains on tokens of older weights; set train.correction (tis, icepop, "
+            "geometric) or train.old_logprobs=behaviour"
+        )
+    try:
+        return TrainConfig(
+            **config.train.model_dump(), seed=config.run.seed, temperature=config.agent.temperature
+        )
+    except ValueError as error:
+        raise BadConfig(f"section 'train': {error}") from error
+
+
+def watch_config(config: RunConfig) -> WatchConfig:
+    """What is watched. A sampler that leaves out unlikely tokens records other log-probs than the trainer
+    computes: there drift tells nothing."""
+    watch = config.watch.model_dump()
+    return WatchConfig(**watch | ({"drift": "off"} if config.agent.top_p < 1.0 else {}))
+
+
+def run_limits(config: RunConfig) -> Limits:
+    """The purse of the run."""
+    b = config.budget
+    return Limits(trajectories=b.trajectories, tokens=b.tokens, seconds=b.seconds, usd=b.usd)
+
+
+def step_limits(config: RunConfig) -> Limits:
+    """The purse of one step."""
+    b = config.budget
+    return Limits(
+        trajectories=b.step_trajectories, tokens=b.step_tokens, seconds=b.step_seconds, usd=b.step_usd
+    )
