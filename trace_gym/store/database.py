@@ -12,7 +12,6 @@ Leaves out what the tables mean.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -20,10 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from trace_gym.core.errors import RunFolderError, boundary
-from trace_gym.store.schema import APPLICATION_ID, SCHEMA_VERSION, STATEMENTS
+from trace_gym.store.schema import APPLICATION_ID, OLDEST_VERSION, SCHEMA_VERSION, SINCE, STATEMENTS
 
 FILE = "run.sqlite"
 LOCK = "run.lock"
+MAKING = f"{FILE}.making"
 
 _ADVICE = {
     sqlite3.SQLITE_FULL: "the disk is full; free some space, then resume the run",
@@ -54,16 +54,17 @@ class Database:
 
         The folder must be new or empty, with `exist_ok` only free of a run. Raises RunFolderError.
         """
-        with translated(folder):
-            made = _claim(folder, exist_ok=exist_ok)
-            file = folder / FILE
-            os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-            with ExitStack() as undo:
-                undo.callback(_remove, folder, made=made)
-                database = cls._writer(folder)
-                undo.callback(database.close)
-                database._fill(meta)
-                undo.pop_all()
+        with translated(folder), ExitStack() as undo:
+            undo.callback(_vacate, folder, made=_claim(folder, exist_ok=exist_ok))
+            lock = undo.enter_context(closing(_locked(folder)))
+            undo.callback(_clear, folder, MAKING, LOCK)
+            if (folder / FILE).exists():
+                raise RunFolderError(f"run folder {folder} holds a run already: another process made it")
+            _fill(folder / MAKING, meta)
+            (folder / MAKING).replace(folder / FILE)  # there at once, and whole
+            undo.callback(_clear, folder, FILE, f"{FILE}-wal", f"{FILE}-shm")
+            database = cls(folder, _writing(folder), lock)
+            undo.pop_all()
             return database
 
     @classmethod
@@ -76,39 +77,37 @@ class Database:
             reader = cls._reader(folder)
             with ExitStack() as undo:
                 undo.callback(reader.close)
-                reader._check_schema()
+                found = reader._check_schema()
                 if read_only:
                     undo.pop_all()
                     return reader
-            return cls._writer(folder)
+            with ExitStack() as undo:
+                writer = cls._writer(folder)
+                undo.callback(writer.close)
+                writer._bring_up(found)
+                undo.pop_all()
+            return writer
+
+    @staticmethod
+    def held(folder: Path) -> bool:
+        """Is a process writing the run in `folder`? The operating system drops its lock when it dies."""
+        lock = folder / LOCK
+        if not lock.is_file():
+            return False
+        with translated(folder), closing(_connected(lock.resolve(), "mode=rw", timeout=0.0)) as asking:
+            try:
+                asking.execute("BEGIN EXCLUSIVE")
+            except sqlite3.OperationalError as error:
+                return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+        return False
 
     @classmethod
     def _writer(cls, folder: Path) -> Database:
         with ExitStack() as undo:
-            lock = undo.enter_context(
-                closing(sqlite3.connect(folder / LOCK, isolation_level=None, timeout=0.0))
-            )
-            try:
-                lock.execute("BEGIN EXCLUSIVE")
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
-                    raise
-                raise RunFolderError(f"run folder {folder} is being written by another process") from error
-            connection = undo.enter_context(
-                closing(
-                    sqlite3.connect(folder / FILE, isolation_level=None, timeout=10.0, cached_statements=256)
-                )
-            )
-            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-            if mode != "wal":
-                raise RunFolderError(
-                    f"run folder {folder} lies on a file system without shared memory ({mode} journal); "
-                    "choose a folder on a local disk"
-                )
-            connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute("PRAGMA foreign_keys = ON")
+            lock = undo.enter_context(closing(_locked(folder)))
+            database = cls(folder, _writing(folder), lock)
             undo.pop_all()
-        return cls(folder, connection, lock)
+        return database
 
     @classmethod
     def _reader(cls, folder: Path) -> Database:
@@ -126,15 +125,18 @@ class Database:
             undo.pop_all()
         return cls(folder, connection)
 
-    def _fill(self, meta: Mapping[str, str]) -> None:
-        with self.writing("creating the run") as sql:
-            for statement in STATEMENTS:
-                sql.execute(statement)
-            sql.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
-            sql.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    def _bring_up(self, found: int) -> None:
+        """Add what a run of an older version lacks, all of it or nothing."""
+        if found == SCHEMA_VERSION:
+            return
+        with self.writing("bringing the run up to this version") as sql:
+            for number in range(found + 1, SCHEMA_VERSION + 1):
+                for statement in SINCE[number]:
+                    sql.execute(statement)
             sql.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
-    def _check_schema(self) -> None:
+    def _check_schema(self) -> int:
+        """The version of the file. Raises RunFolderError for one that is not opened."""
         (application,) = self._connection.execute("PRAGMA application_id").fetchone()
         (found,) = self._connection.execute("PRAGMA user_version").fetchone()
         if application == 0 and found == 0:
@@ -143,7 +145,7 @@ class Database:
             )
         if application != APPLICATION_ID:
             raise RunFolderError(f"run folder {self.folder}: {FILE} is not a run of trace-gym")
-        if found != SCHEMA_VERSION:
+        if not OLDEST_VERSION <= found <= SCHEMA_VERSION:
             older = found < SCHEMA_VERSION
             advice = "open it with the version that made it" if older else "upgrade trace-gym to open it"
             age = "an older" if older else "a newer"
@@ -151,6 +153,7 @@ class Database:
                 f"run folder {self.folder} was made by {age} trace-gym "
                 f"(schema {found}, this one has {SCHEMA_VERSION}): {advice}"
             )
+        return int(found)
 
     @contextmanager
     def writing(self, what: str) -> Iterator[sqlite3.Connection]:
@@ -208,8 +211,57 @@ def translated(folder: Path) -> Iterator[None]:
             raise RunFolderError(f"run folder {folder}: {advice} ({error})") from error
 
 
-def _connected(file: Path, options: str) -> sqlite3.Connection:
-    return sqlite3.connect(f"{file.as_uri()}?{options}", uri=True, isolation_level=None, timeout=10.0)
+def _connected(file: Path, options: str, *, timeout: float = 10.0) -> sqlite3.Connection:
+    return sqlite3.connect(f"{file.as_uri()}?{options}", uri=True, isolation_level=None, timeout=timeout)
+
+
+def _locked(folder: Path) -> sqlite3.Connection:
+    """The run's lock, taken. Raises RunFolderError where another process holds it."""
+    lock = sqlite3.connect(folder / LOCK, isolation_level=None, timeout=0.0)
+    try:
+        lock.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError as error:
+        lock.close()
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+            raise
+        raise RunFolderError(f"run folder {folder} is being written by another process") from error
+    return lock
+
+
+def _writing(folder: Path) -> sqlite3.Connection:
+    """A connection that writes the run's file."""
+    with ExitStack() as undo:
+        sql = sqlite3.connect(folder / FILE, isolation_level=None, timeout=10.0, cached_statements=256)
+        undo.callback(sql.close)
+        (mode,) = sql.execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != "wal":
+            raise RunFolderError(
+                f"run folder {folder} lies on a file system without shared memory ({mode} journal); "
+                "choose a folder on a local disk"
+            )
+        sql.execute("PRAGMA synchronous = NORMAL")
+        sql.execute("PRAGMA foreign_keys = ON")
+        undo.pop_all()
+    return sql
+
+
+def _fill(file: Path, meta: Mapping[str, str]) -> None:
+    """Write a new run file, under a name that nobody opens."""
+    file.unlink(missing_ok=True)
+    with closing(sqlite3.connect(file, isolation_level=None)) as sql:
+        sql.execute("PRAGMA journal_mode = MEMORY")
+        sql.execute("BEGIN")
+        for statement in STATEMENTS:
+            sql.execute(statement)
+        sql.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+        sql.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        sql.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        sql.execute("COMMIT")
+
+
+def vacant(folder: Path) -> bool:
+    """Does the folder hold nothing but what a process left that was killed while it made a run?"""
+    return all(entry.name.startswith((MAKING, LOCK)) for entry in [*folder.iterdir()])
 
 
 def _claim(folder: Path, *, exist_ok: bool) -> bool:
@@ -218,18 +270,21 @@ def _claim(folder: Path, *, exist_ok: bool) -> bool:
         raise RunFolderError(f"run folder {folder} holds a run already; resume it or choose another folder")
     if folder.exists() and not folder.is_dir():
         raise RunFolderError(f"run folder {folder} is a file; choose another name")
-    if folder.is_dir() and not exist_ok and any(folder.iterdir()):
+    if folder.is_dir() and not exist_ok and not vacant(folder):
         raise RunFolderError(f"run folder {folder} exists and is not empty; choose another folder")
     made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     return made
 
 
-def _remove(folder: Path, *, made: bool) -> None:
-    """Take back an attempt to create a run."""
-    for name in (FILE, f"{FILE}-wal", f"{FILE}-shm", LOCK):
+def _clear(folder: Path, *names: str) -> None:
+    """Take back what was written of a run, by whoever holds its lock."""
+    for name in names:
         with suppress(OSError):
             (folder / name).unlink(missing_ok=True)
+
+
+def _vacate(folder: Path, *, made: bool) -> None:
     if made:
         with suppress(OSError):
             folder.rmdir()

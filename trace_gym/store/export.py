@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TextIO
 
+from trace_gym.core.check import Verdict
 from trace_gym.core.episode import Episode, Turn
 
 
@@ -50,6 +51,18 @@ def episode_record(stored: StoredEpisode) -> dict[str, Any]:
     }
 
 
+def verdict_record(verdict: Verdict) -> dict[str, Any]:
+    """A verdict as JSON data."""
+    return {
+        "name": verdict.name,
+        "status": verdict.status,
+        "score": verdict.score,
+        "weight": verdict.weight,
+        "required": verdict.required,
+        "evidence": verdict.evidence,
+    }
+
+
 def _turn(node: int, turn: Turn) -> dict[str, Any]:
     return {
         "node": node,
@@ -57,17 +70,7 @@ def _turn(node: int, turn: Turn) -> dict[str, Any]:
         "action": None if turn.action is None else turn.action.json(),
         "text": turn.text,
         "observation": turn.observation,
-        "verdicts": [
-            {
-                "name": verdict.name,
-                "status": verdict.status,
-                "score": verdict.score,
-                "weight": verdict.weight,
-                "required": verdict.required,
-                "evidence": verdict.evidence,
-            }
-            for verdict in turn.verdicts
-        ],
+        "verdicts": [verdict_record(verdict) for verdict in turn.verdicts],
         "reward": turn.reward,
         "terminated": turn.terminated,
         "truncated": turn.truncated,

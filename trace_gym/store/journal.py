@@ -101,6 +101,9 @@ class SqliteJournal:
         with self._database.writing(what) as sql:
             if sql.execute(_TURN, row).rowcount:
                 sql.executemany(_VERDICT, verdicts)
+                if (span := turn.span) is not None:
+                    seen = (self._clock(), span.worker, span.entered, span.acted, span.stepped)
+                    sql.execute("INSERT INTO spans VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*place, *seen))
                 return
             where = "WHERE step = ? AND tree = ? AND node = ?"
             known = sql.execute(f"SELECT {', '.join(_SAME_TURN)} FROM turns {where}", place).fetchone()
@@ -108,6 +111,12 @@ class SqliteJournal:
             self._same(what, now, known)
             query = f"SELECT {', '.join(VERDICT)} FROM verdicts {where} ORDER BY position"
             self._same(f"the verdicts at {what}", verdicts, sql.execute(query, place).fetchall())
+
+    def pictured(self, step: int, tree: RolloutTree, node: int, picture: bytes) -> None:
+        """See `Journal.pictured`."""
+        with self._database.writing(f"the picture of node {node} of tree {tree.index}, step {step}") as sql:
+            row = (step, tree.index, node, picture)
+            sql.execute("INSERT OR REPLACE INTO pictures VALUES (?, ?, ?, ?)", row)
 
     def stopped(self, step: int, tree: RolloutTree, rollout: int) -> None:
         """See `Journal.stopped`."""

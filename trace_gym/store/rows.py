@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -79,7 +80,8 @@ def _hidden_blob(state: FloatArray, kept: str) -> bytes | None:
 
 
 def task_row(task: Task) -> Row:
-    """A task under the digest of all that it says."""
+    """A task under the digest of all that it says. Bounds that it does not have are not written."""
+    bounds = {name: getattr(task.limits, name) for name in ("max_tokens", "max_seconds", "max_usd")}
     record = dump(
         {
             "id": task.id,
@@ -91,6 +93,7 @@ def task_row(task: Task) -> Row:
             "payload": dict(task.payload),
             "max_turns": task.limits.max_turns,
             "step_timeout_s": task.limits.step_timeout_s,
+            **{name: bound for name, bound in bounds.items() if bound is not None},
         }
     )
     digest = hashlib.blake2b(record.encode(), digest_size=16).digest()
@@ -101,7 +104,7 @@ def task_row(task: Task) -> Row:
 def read_task(record: str) -> Task:
     """The task that `task_row` was given."""
     data = json.loads(record)
-    limits = Limits(data.pop("max_turns"), data.pop("step_timeout_s"))
+    limits = Limits(**{f.name: data.pop(f.name) for f in fields(Limits) if f.name in data})
     return Task(**{**data, "split": Split(data["split"])}, limits=limits)
 
 
@@ -171,7 +174,7 @@ def read_turn(row: Row, verdicts: tuple[Verdict, ...], *, siblings: Sequence[Tur
         actor=Actor(actor),
         observation=untext(observation),
         verdicts=verdicts,
-        action=None if action is None else _read_action(action),
+        action=None if action is None else read_action(action),
         text=untext(said),
         context_ids=read_ids(context) if context_of is None else siblings[context_of].context_ids,
         action_ids=read_ids(action_ids),
@@ -211,7 +214,8 @@ def _action(action: Action) -> str:
     return dump({"calls": calls, "message": action.message, "error": action.error})
 
 
-def _read_action(record: str) -> Action:
+def read_action(record: str) -> Action:
+    """The action that a turn's column holds."""
     data = json.loads(record)
     calls = tuple(ToolCall(name, arguments) for name, arguments in data["calls"])
     return Action(calls, data["message"], data["error"])

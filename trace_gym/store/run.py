@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import time
+from asyncio import CancelledError
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.metadata import version
@@ -120,6 +122,11 @@ class Store(SqliteJournal):
         it, or if another version of trace-gym made it."""
         return cls(Database.open(Path(folder), read_only=read_only), clock=clock)
 
+    @staticmethod
+    def being_written(folder: Path) -> bool:
+        """Is a process at work on the run in `folder`? Where none is, a run that says RUNNING was cut off."""
+        return Database.held(folder)
+
     def __enter__(self) -> Store:
         return self
 
@@ -140,6 +147,14 @@ class Store(SqliteJournal):
     def set_status(self, status: RunStatus) -> None:
         """Say how the run stands."""
         self.set_fact("status", status)
+
+    def note_end(self, error: type[BaseException] | None, *_: object) -> None:
+        """Say how a run ended that an exception ended; for `ExitStack.push`. What stopped it may also be what
+        keeps this from being written."""
+        if error is not None:
+            stopped = issubclass(error, KeyboardInterrupt | CancelledError)
+            with suppress(RunFolderError):
+                self.set_status(RunStatus.INTERRUPTED if stopped else RunStatus.FAILED)
 
     def fact(self, name: str) -> Any:
         """A fact of the run (JSON data), None if it was never set. Always there: kind, config, hidden,
@@ -215,6 +230,11 @@ class Store(SqliteJournal):
         with self._database.reading() as sql:
             return Forest(step, read_trees(sql, step, hidden=self._hidden))
 
+    def played(self, step: int) -> dict[str, int]:
+        """The tasks of a step that were played: their keys, and the indices of their trees."""
+        query = "SELECT task, tree FROM trees WHERE step = ? ORDER BY tree"
+        return {untext(task): tree for task, tree in self._database.rows(query, (step,))}
+
     def tree(self, step: int, index: int) -> RolloutTree:
         """One tree of a step. Raises BadConfig if it holds none with that index."""
         with self._database.reading() as sql:
@@ -238,6 +258,11 @@ class Store(SqliteJournal):
     def export_jsonl(self, stream: TextIO, *, step: int | None = None) -> int:
         """Write `episodes(step)` as JSON lines; returns how many."""
         return write_jsonl(self.episodes(step), stream)
+
+    def stops(self) -> dict[str, int]:
+        """How many rollouts ended for which reason, and how many are `running`."""
+        query = "SELECT COALESCE(stop, 'running'), COUNT(*) FROM rollouts GROUP BY stop ORDER BY stop"
+        return dict(self._database.rows(query))
 
     def ledger(self) -> dict[int, Cost]:
         """What every opened step cost, summed by the database."""

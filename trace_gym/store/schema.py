@@ -1,7 +1,8 @@
 """The tables of a run, and the version they are of. Leaves out how rows become objects: that is `rows`.
 
 Turns keep their long columns last, so that sums over costs need not read them. A view, `trees`, is
-derived for whoever looks at a run with SQL alone.
+derived for whoever looks at a run with SQL alone. A run of version 1 opens as it is to be read, and gets what
+`SINCE` adds once it is written to.
 """
 
 from __future__ import annotations
@@ -10,8 +11,11 @@ from dataclasses import fields
 
 from trace_gym.core.budget import Cost
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Kept in the file's `user_version`."""
+
+OLDEST_VERSION = 1
+"""Runs of this version and newer ones are opened."""
 
 APPLICATION_ID = 0x54524143
 """Kept in the file's `application_id`: the letters TRAC."""
@@ -151,5 +155,25 @@ _TREE = (
       GROUP BY r.step, r.tree""",
 )
 
-STATEMENTS = (*_RUN, *_STEP, *_TREE)
+_SEEN = (
+    """CREATE TABLE spans ( -- when turns were played, by whom, and how long their parts took
+      step INTEGER NOT NULL, tree INTEGER NOT NULL, node INTEGER NOT NULL,
+      ended_at REAL NOT NULL, -- seconds since the epoch
+      worker TEXT NOT NULL, entered REAL NOT NULL, acted REAL NOT NULL, stepped REAL NOT NULL, -- seconds
+      PRIMARY KEY (step, tree, node),
+      FOREIGN KEY (step, tree, node) REFERENCES turns (step, tree, node)
+    ) WITHOUT ROWID""",
+    """CREATE INDEX spans_in_time ON spans (step, ended_at)""",
+    """CREATE TABLE pictures (
+      step INTEGER NOT NULL, tree INTEGER NOT NULL, node INTEGER NOT NULL,
+      png BLOB NOT NULL,
+      PRIMARY KEY (step, tree, node),
+      FOREIGN KEY (step, tree, node) REFERENCES turns (step, tree, node)
+    )""",
+)
+
+STATEMENTS = (*_RUN, *_STEP, *_TREE, *_SEEN)
 """What makes an empty file a run's file, in order."""
+
+SINCE = {2: _SEEN}
+"""What each version added to the one before it."""

@@ -1,0 +1,181 @@
+"""The adaptive scheduler in real evaluations: what it grants, where it stops, and that it can be resumed."""
+
+import asyncio
+import math
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from trace_gym.core.action import Action
+from trace_gym.core.agent import Move, View
+from trace_gym.core.budget import Budget, Cost
+from trace_gym.core.errors import BadConfig, ModelFailed
+from trace_gym.core.journal import Journal
+from trace_gym.environment.registry import suite
+from trace_gym.evaluate import AdaptiveConfig, EvalConfig, Report, evaluate_adaptively
+from trace_gym.store import Store
+from trace_gym.testing import Crashed, CrashingJournal, MemoryJournal
+
+COIN = suite(f"{Path(__file__).with_name('coin.py')}:Coin")
+TRUTH = (0.5 + 2) / 6
+
+
+class Drawing:
+    """Draws as the turn's seed says, for ten tokens; `broken` names tasks at which its model fails."""
+
+    trainable = False
+    wants_oracle = False
+
+    def __init__(self, broken: str = "none") -> None:
+        self.broken = broken
+
+    async def act(self, view: View) -> Move:
+        if f"Task {self.broken}:" in view.turns[0].observation:
+            raise ModelFailed("the server is gone")
+        number = int(np.random.default_rng(view.seed).integers(100))
+        return Move(Action.call("draw", number=number), cost=Cost(decoded=10))
+
+
+def play(
+    adaptive: AdaptiveConfig,
+    *,
+    budget: Budget | None = None,
+    journal: Journal | None = None,
+    agent: Drawing | None = None,
+    workers: int = 8,
+) -> Report:
+    playing = evaluate_adaptively(
+        [COIN],
+        agent or Drawing(),
+        adaptive=adaptive,
+        config=EvalConfig(workers=workers),
+        budget=budget,
+        journal=journal,
+    )
+    return asyncio.run(playing)
+
+
+def attempts(journal: MemoryJournal) -> dict[str, int]:
+    """Rollouts by a task's share of winning numbers."""
+    known = journal.recover(0)
+    assert known is not None
+    counts: dict[str, int] = defaultdict(int)
+    for tree in known.trees.values():
+        counts[tree.task.id.partition("-")[2]] += len(tree.rollouts)
+    return counts
+
+
+def test_attempts_go_where_the_noise_is_and_the_estimate_is_right() -> None:
+    journal = MemoryJournal()
+    report = play(AdaptiveConfig(), budget=Budget(trajectories=600), journal=journal)
+    assert report.episodes == 600
+    spent = attempts(journal)
+    assert spent["50"] / 5 > 3 * spent["0"] / 15, "per task, three times as many where it is open"
+    assert report.success.low is not None
+    assert report.success.high is not None
+    assert report.success.low <= TRUTH <= report.success.high
+    assert report.success.unit == "attempt"
+    facts = report.adaptive
+    assert facts is not None
+    assert (facts["unit"], facts["spent"], facts["attempts"]) == ("tokens", 6000.0, 600.0)
+    assert facts["uniform_would_spend"] > 1.5 * facts["spent"] > 1.5 * facts["best_would_spend"] * 0.99
+    assert (report.pass_at, report.checks, report.survival) == ({}, {}, ())
+
+
+def test_every_round_is_journalled_with_what_it_expected() -> None:
+    journal = MemoryJournal()
+    play(AdaptiveConfig(), budget=Budget(trajectories=240), journal=journal)
+    known = journal.recover(0)
+    assert known is not None
+    assert {grant.propensity for grant in known.grants} == {2.0}
+    later = [grant for _, answer in known.events for grant in answer]
+    assert {grant.reason.partition(":")[0] for grant in later} == {f"round {n}" for n in range(2, 6)}  # type: ignore[union-attr]
+    assert all(abs(grant.count - grant.propensity) < 1 for grant in later)  # type: ignore[union-attr]
+
+
+def test_it_stops_at_the_width_it_was_asked_for() -> None:
+    report = play(AdaptiveConfig(half_width=0.03))
+    facts = report.adaptive
+    assert facts is not None
+    assert facts["half_width"] <= 0.03
+    wide = play(AdaptiveConfig(half_width=0.08))
+    assert wide.episodes < report.episodes < 1000
+
+
+@pytest.mark.parametrize(
+    ("limits", "unit", "most"),
+    [({"tokens": 4000}, "tokens", 4000), ({"trajectories": 333}, "trajectories", 333)],
+)
+def test_the_budget_is_used_and_nothing_is_cut_by_it(limits: dict[str, int], unit: str, most: int) -> None:
+    report = play(AdaptiveConfig(), budget=Budget(**limits))  # type: ignore[arg-type]
+    spent = report.cost["decoded"] if unit == "tokens" else report.episodes
+    assert 0.8 * most < spent <= most
+    assert (report.censored, report.missing) == (0, 0)
+
+
+def test_an_earlier_run_steers_from_the_first_round_on() -> None:
+    prior = {task.key: (16 * task.payload["share"] / 100, 16.0) for task in COIN.tasks(EvalConfig().split)}
+    journal = MemoryJournal()
+    report = play(AdaptiveConfig(prior=prior), budget=Budget(trajectories=120), journal=journal)
+    spent = attempts(journal)
+    assert spent["50"] / 5 > 4 * (spent["0"] + spent["100"]) / 25
+    assert report.success.low is not None
+    assert report.success.high is not None
+    assert report.success.low <= TRUTH <= report.success.high
+
+
+def test_an_earlier_run_that_is_wrong_misleads_nobody() -> None:
+    wrong = {
+        task.key: (8.0, 16.0) if "50" not in task.id else (0.0, 16.0)
+        for task in COIN.tasks(EvalConfig().split)
+    }
+    found = [
+        play(AdaptiveConfig(prior=wrong), budget=Budget(trajectories=400)),
+        play(AdaptiveConfig(prior={}), budget=Budget(trajectories=400)),
+    ]
+    for report in found:
+        assert report.success.low is not None
+        assert report.success.high is not None
+        assert report.success.low <= TRUTH <= report.success.high
+
+
+def test_broken_attempts_are_no_outcomes() -> None:
+    report = play(AdaptiveConfig(), budget=Budget(trajectories=200), agent=Drawing(broken="3-50"))
+    assert report.invalid > 0
+    assert report.failures == {"model": report.invalid}
+    assert report.success.mean is not None
+
+
+def test_it_must_know_when_to_stop() -> None:
+    with pytest.raises(BadConfig, match="stops at a budget or at a width"):
+        play(AdaptiveConfig())
+    with pytest.raises(BadConfig, match="the first round takes 60 trajectories"):
+        play(AdaptiveConfig(), budget=Budget(trajectories=59))
+    with pytest.raises(BadConfig, match="half width"):
+        AdaptiveConfig(half_width=0.7)
+    with pytest.raises(BadConfig, match="at least 2 attempts"):
+        AdaptiveConfig(pilot=1)
+    with pytest.raises(BadConfig, match="what is to be saved"):
+        AdaptiveConfig(unit="money")
+
+
+@pytest.mark.parametrize("share", [0.05, 0.4, 0.8])
+def test_it_is_resumed_as_if_it_had_not_been_cut(share: float, tmp_path: Path) -> None:
+    def facts(report: Report) -> dict[str, object]:
+        told = report.json()
+        for name in ("env_seconds", "model_seconds"):
+            told["cost"].pop(name)
+        return told
+
+    counting = CrashingJournal(MemoryJournal())
+    budget = {"trajectories": 150}
+    whole = facts(play(AdaptiveConfig(), budget=Budget(**budget), journal=counting, workers=1))  # type: ignore[arg-type]
+    with Store.create(tmp_path / "run", kind="eval", config={}) as store:
+        crashing = CrashingJournal(store, at=math.ceil(share * counting.calls))
+        with pytest.raises(Crashed):
+            play(AdaptiveConfig(), budget=Budget(**budget), journal=crashing, workers=1)  # type: ignore[arg-type]
+    with Store.open(tmp_path / "run") as store:
+        again = play(AdaptiveConfig(), budget=Budget(**budget), journal=store, workers=1)  # type: ignore[arg-type]
+        assert facts(again) == whole

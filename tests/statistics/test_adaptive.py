@@ -1,0 +1,141 @@
+"""Adaptive allocation: Neyman's rule against a numerical optimum, rounds without bias, intervals that cover,
+and how much of the best allocation's saving is reached on recorded success vectors."""
+
+import numpy as np
+import pytest
+from scipy import optimize, stats
+
+from tests.statistics.recorded import recorded
+from trace_gym.statistics.adaptive import AdaptiveRounds, drawn, neyman
+from trace_gym.statistics.mixture import beliefs
+from trace_gym.statistics.simulation import Population, reachable, simulate
+
+
+def population(name: str) -> Population:
+    """A recorded evaluation as the truth: success probabilities, and tokens (turns for an agent without)."""
+    rows = recorded(name)
+    tokens = [float(np.mean(row.tokens)) or float(np.mean(row.turns)) for row in rows]
+    return Population(np.array([np.mean(row.outcomes) for row in rows]), np.array(tokens))
+
+
+# The allocation.
+
+
+def test_neymans_allocation_is_the_numerical_optimum():
+    rng = np.random.default_rng(0)
+    variance, price = rng.random(6) * 0.25, 1 + rng.random(6) * 5
+    expected = neyman(variance, price, 60.0, least=0.5)
+    assert expected @ price == pytest.approx(60.0)
+    found = optimize.minimize(
+        lambda e: float(np.sum(variance / e)),
+        np.full(6, 60 / price.sum()),
+        method="SLSQP",
+        bounds=[(0.5, None)] * 6,
+        constraints={"type": "eq", "fun": lambda e: float(e @ price) - 60.0},
+        options={"ftol": 1e-12, "maxiter": 500},
+    )
+    assert np.sum(variance / expected) == pytest.approx(found.fun, rel=1e-6)
+    assert expected == pytest.approx(found.x, rel=1e-2)
+
+
+def test_no_task_is_forgotten():
+    expected = neyman(np.array([0.25, 0.0, 0.0, 0.2]), np.ones(4), 10.0, least=0.1)
+    assert expected[1] == expected[2] == 0.1
+    assert expected.sum() == pytest.approx(10.0)
+    assert neyman(np.array([0.2, 0.1]), np.array([1.0, 3.0]), 0.2) == pytest.approx([0.05, 0.05])
+
+
+def test_attempts_are_drawn_with_the_expected_mean():
+    rng = np.random.default_rng(1)
+    expected = np.array([0.1, 2.5, 0.3, 1.0, 3.1])
+    counts = np.array([drawn(expected, rng) for _ in range(8000)])
+    assert counts.mean(axis=0) == pytest.approx(expected, abs=0.03)
+    assert ((counts == np.floor(expected)) | (counts == np.ceil(expected))).all()
+    assert set(counts.sum(axis=1)) <= {7}
+
+
+def test_the_spread_of_tasks_is_learnt_from_few_attempts():
+    rng = np.random.default_rng(2)
+    truth = np.concatenate([np.zeros(300), np.full(100, 0.5)])
+    wins = rng.binomial(4, truth).astype(float)
+    held = beliefs(wins, np.full(400, 4.0))
+    assert held.mean.mean() == pytest.approx(wins.mean() / 4, abs=0.01)
+    assert held.noise[wins == 0].mean() < 0.05 < 0.2 < held.noise[wins == 2].mean()
+    assert (held.doubt >= 0).all()
+    assert (held.noise + held.doubt) == pytest.approx(held.mean * (1 - held.mean))
+
+
+# The estimate.
+
+
+def test_one_round_of_equal_attempts_is_the_plain_mean():
+    rounds = AdaptiveRounds(np.zeros(3), np.zeros(3))
+    counts, wins = np.full(3, 4.0), np.array([4.0, 1.0, 2.0])
+    rounds.close(counts, counts, wins, None)
+    found = rounds.estimate()
+    assert found.mean == pytest.approx(7 / 12)
+    assert found.low < found.mean < found.high
+    assert found.anytime[0] < found.low
+    with pytest.raises(ValueError, match="no round"):
+        AdaptiveRounds(np.zeros(1), np.zeros(1)).estimate()
+
+
+def test_a_round_by_hand():
+    """Task 0 is expected 2.0 times, tasks 1 and 2 half a time each, of which task 1 was drawn."""
+    rounds = AdaptiveRounds(np.array([1.0, 0.0, 0.0]), np.array([2.0, 2.0, 2.0]))
+    before = rounds.beliefs()
+    rounds.close(np.array([2.0, 0.5, 0.5]), np.array([2.0, 1.0, 0.0]), np.array([1.0, 1.0, 0.0]), before)
+    guess = before.mean
+    by_task = [0.5, guess[1] + (1 - guess[1]) / 0.5, guess[2]]
+    assert rounds.estimate().mean == pytest.approx(np.mean(by_task))
+    only = rounds.estimate(np.array([True, False, False]))
+    assert only.mean == pytest.approx(0.5)
+
+
+def test_where_everything_fails_the_interval_still_has_a_width():
+    rounds = AdaptiveRounds(np.zeros(50), np.zeros(50))
+    rounds.close(np.full(50, 4.0), np.full(50, 4.0), np.zeros(50), None)
+    found = rounds.estimate()
+    assert (found.mean, found.low) == (0.0, 0.0)
+    assert 0.001 < found.high < 0.05
+
+
+# Simulation on recorded success vectors.
+
+
+@pytest.mark.parametrize("name", ["wikihop_compact_plain", "wikihop_compact_plain_cool", "guess"])
+def test_intervals_cover_and_estimates_are_unbiased(name):
+    """Four rounds, the last of which is sized by what the first ones showed."""
+    found = simulate(population(name), budget=10.0, runs=150, seed=0)
+    assert stats.binomtest(found.covered, found.runs, 0.95, alternative="less").pvalue > 0.01
+    assert found.covered_always >= found.runs * 0.95
+    assert abs(found.bias) < 4 / np.sqrt(found.runs)
+    assert 0.75 < found.claimed / found.seen < 1.3
+
+
+def test_stopping_at_a_width_does_not_spoil_coverage():
+    found = simulate(population("wikihop_compact_plain_cool"), budget=64.0, runs=150, seed=1, half_width=0.01)
+    assert stats.binomtest(found.covered, found.runs, 0.95, alternative="less").pvalue > 0.01
+    assert found.spent < 16
+
+
+def test_what_can_be_reached_grows_with_what_is_known_and_is_all_for_the_omniscient():
+    known = population("wikihop_compact")
+    found = [reachable(known, budget=8.0, prior=prior) for prior in (0, 16, 64, 1000)]
+    assert found == sorted(found)
+    assert 0.0 < found[0] < 0.2
+    assert found[1] < 0.5, "one failure in sixteen is too little to tell a task by: four fifths cannot be"
+    assert found[3] > 0.99
+    same = Population(np.full(5, 0.5), np.ones(5))
+    assert reachable(same, budget=8.0) == 1.0
+
+
+def test_what_is_reached_stays_within_what_can_be():
+    found = simulate(population("wikihop_compact_plain"), budget=16.0, runs=20, seed=3, prior=16)
+    assert 0.4 < found.saving < found.reachable < 0.8
+
+
+def test_with_an_earlier_run_four_fifths_of_the_best_saving_are_reached():
+    found = simulate(population("wikihop_compact_plain_cool"), budget=8.0, runs=40, seed=2, prior=16)
+    assert found.saving >= 0.8
+    assert found.uniform / found.spent > 3

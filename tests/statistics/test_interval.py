@@ -1,0 +1,141 @@
+"""Intervals against scipy, statsmodels, inspect-ai, the bootstrap and simulation."""
+
+import numpy as np
+import pytest
+import statsmodels.api as sm
+from scipy import stats
+
+from tests.statistics.recorded import attempts, recorded
+from trace_gym.statistics import (
+    Interval,
+    mean_interval,
+    ratio_interval,
+    success_interval,
+    weighted_interval,
+    wilson,
+)
+
+NAMES = ("wikihop_compact", "wikihop_compact_plain", "wikihop_compact_plain_cool", "guess")
+INSPECT = {
+    "wikihop_compact": 0.018867012881857454,
+    "wikihop_compact_plain": 0.028043116154171665,
+    "wikihop_compact_plain_cool": 0.03467021155146834,
+    "guess": 0.00814803455881952,
+}
+
+
+def test_wilson_agrees_with_scipy():
+    for wins, n in [(0, 10), (3, 10), (50, 60), (7, 7)]:
+        ours = wilson(wins / n, n, float(stats.norm.ppf(0.975)))
+        theirs = stats.binomtest(wins, n).proportion_ci(method="wilson")
+        assert ours == pytest.approx((theirs.low, theirs.high), abs=1e-12)
+
+
+def test_single_attempts_without_families_are_wilson_with_students_quantile():
+    attempts = {f"t{i}": [i < 6] for i in range(20)}
+    found = success_interval(attempts, dict.fromkeys(attempts, "only"))
+    # One attempt a task: effective n = p(1-p) / (p(1-p) / n * n/(n-1)) = n - 1 = 19.
+    low, high = wilson(0.3, 19, float(stats.t.ppf(0.975, 19)))
+    assert (found.mean, found.low, found.high) == pytest.approx((0.3, low, high))
+    assert (found.unit, found.clusters) == ("task", 20)
+
+
+def test_ten_families_are_the_clusters_and_widen_the_interval():
+    rng = np.random.default_rng(0)
+    level = rng.random(12)
+    attempts = {f"{f}/{i}": [bool(rng.random() < level[f])] for f in range(12) for i in range(30)}
+    clustered = success_interval(attempts, {task: task.split("/")[0] for task in attempts})
+    by_task = success_interval(attempts, dict.fromkeys(attempts, "one"))
+    assert (clustered.unit, clustered.clusters) == ("family", 12)
+    assert by_task.unit == "task"
+    assert clustered.mean == by_task.mean
+    assert clustered.high - clustered.low > 2 * (by_task.high - by_task.low)
+
+
+def test_coverage_of_clustered_intervals():
+    rng = np.random.default_rng(1)
+    truth, hits, trials = 0.4, 0, 300
+    for _ in range(trials):
+        level = rng.beta(2, 3, size=25)
+        attempts = {f"{f}/{i}": list(rng.random(2) < level[f]) for f in range(25) for i in range(8)}
+        found = success_interval(attempts, {task: task.split("/")[0] for task in attempts})
+        hits += found.low <= truth <= found.high
+    assert stats.binomtest(hits, trials, 0.95, alternative="less").pvalue > 0.001
+
+
+def test_all_successes_still_have_a_width():
+    attempts = {f"t{i}": [True] for i in range(40)}
+    found = success_interval(attempts, {task: task for task in attempts})
+    assert found.mean == 1.0
+    assert 0.85 < found.low < 1.0
+    assert found.high == 1.0
+
+
+def test_nothing_measured_is_none_not_zero():
+    found = success_interval({"t": []}, {"t": "f"})
+    assert (found.mean, found.low, found.high) == (None, None, None)
+
+
+def test_the_clustered_error_is_that_of_statsmodels_on_recorded_outcomes():
+    for name in NAMES:
+        outcomes, families = attempts(name)
+        found = success_interval(outcomes, families)
+        means = np.array([np.mean(results) for results in outcomes.values()])
+        groups = np.unique(list(families.values()), return_inverse=True)[1]
+        if found.unit == "task":
+            groups = np.arange(len(means))
+        fit = sm.OLS(means, np.ones((len(means), 1))).fit(cov_type="cluster", cov_kwds={"groups": groups})
+        assert (found.mean, found.error) == pytest.approx((fit.params[0], fit.bse[0]), rel=1e-9)
+
+
+def test_the_error_is_that_of_inspect_ai_on_recorded_outcomes():
+    """Values that `stderr(cluster="family")` of inspect-ai 0.3.285 gives for the mean outcome per task."""
+    for name, value in INSPECT.items():
+        outcomes, families = attempts(name)
+        assert success_interval(outcomes, families).error == pytest.approx(value, rel=1e-9)
+
+
+def test_cost_per_success_agrees_with_the_bootstrap_on_recorded_outcomes():
+    for name in NAMES[:2]:
+        rows = recorded(name)
+        parts = {row.task: (float(sum(row.tokens)), float(sum(row.outcomes))) for row in rows}
+        found = ratio_interval(parts, {task: task for task in parts})
+        pairs = np.array(list(parts.values()))
+        again = stats.bootstrap(
+            (pairs[:, 0], pairs[:, 1]),
+            lambda a, b, axis=-1: a.sum(axis=axis) / b.sum(axis=axis),
+            paired=True,
+            vectorized=True,
+            n_resamples=4000,
+            rng=np.random.default_rng(0),
+            method="percentile",
+        )
+        assert found.mean == pytest.approx(pairs[:, 0].sum() / pairs[:, 1].sum())
+        assert found.error == pytest.approx(again.standard_error, rel=0.08)
+        assert found.low == pytest.approx(again.confidence_interval.low, rel=0.04)
+        assert found.high == pytest.approx(again.confidence_interval.high, rel=0.04)
+
+
+def test_without_a_success_there_is_no_cost_per_success():
+    assert ratio_interval({"a": (5.0, 0.0)}, {"a": "a"}).mean is None
+    free = ratio_interval({"a": (0.0, 1.0), "b": (0.0, 2.0)}, {"a": "a", "b": "b"})
+    assert (free.mean, free.low) == (0.0, None)
+
+
+def test_a_weighted_mean_adds_independent_errors():
+    parts = [
+        (2.0, Interval(0.6, 0.5, 0.7, 30, "task", 0.05)),
+        (1.0, Interval(0.3, 0.1, 0.5, 20, "task", 0.1)),
+    ]
+    found = weighted_interval(parts)
+    assert found.mean == pytest.approx((2 * 0.6 + 0.3) / 3)
+    assert found.error == pytest.approx(np.hypot(2 * 0.05, 0.1) / 3)
+    assert found.low < found.mean < found.high
+    assert weighted_interval([(1.0, Interval(None, None, None, 0, "task"))]).mean is None
+
+
+def test_rounding_is_not_taken_for_noise():
+    nearly = {str(i): 1 - 1e-16 * i for i in range(5)}
+    found = mean_interval(nearly, {task: task for task in nearly})
+    whole = success_interval({task: [True] for task in nearly}, {task: task for task in nearly})
+    assert (found.low, found.high) == pytest.approx((whole.low, whole.high))

@@ -1,0 +1,111 @@
+"""Paired differences against scipy and statsmodels on recorded outcomes, against simulation, and by hand."""
+
+import numpy as np
+import pytest
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+from tests.statistics.recorded import attempts
+from trace_gym.statistics import difficulty, holm, paired
+from trace_gym.statistics.paired import sign_flip
+
+
+def halves(name: str) -> tuple[dict[str, float], dict[str, str]]:
+    """Second half of the recorded attempts minus the first: two runs of the same agent."""
+    outcomes, families = attempts(name)
+    return {
+        t: float(np.mean(r[len(r) // 2 :]) - np.mean(r[: len(r) // 2])) for t, r in outcomes.items()
+    }, families
+
+
+def test_the_interval_is_that_of_the_paired_t_test_where_tasks_are_the_clusters():
+    differences, _ = halves("wikihop_compact_plain")
+    found = paired(differences, {task: task for task in differences})
+    theirs = stats.ttest_1samp(list(differences.values()), 0.0)
+    assert (found.low, found.high) == pytest.approx(tuple(theirs.confidence_interval()))
+    assert found.mean == pytest.approx(np.mean(list(differences.values())))
+
+
+def test_the_p_value_is_that_of_scipys_permutation_test():
+    differences, _ = halves("wikihop_compact")
+    values = np.array(list(differences.values()))
+    for some, draws in ((values[np.flatnonzero(values)][:10], 20_000), (values, 20_000)):
+        theirs = stats.permutation_test(
+            (some,),
+            lambda x, axis=-1: np.mean(x, axis=axis),
+            permutation_type="samples",
+            n_resamples=draws,
+            vectorized=True,
+            rng=np.random.default_rng(1),
+        )
+        assert sign_flip(some, draws=draws, seed=0) == pytest.approx(theirs.pvalue, abs=0.015)
+    exact = values[np.flatnonzero(values)][:10]
+    again = stats.permutation_test(
+        (exact,), lambda x, axis=-1: np.mean(x, axis=axis), permutation_type="samples", vectorized=True
+    )
+    assert sign_flip(exact, draws=1, seed=0) == pytest.approx(again.pvalue)
+
+
+def test_holm_is_that_of_statsmodels():
+    for p_values in ([0.01, 0.04, 0.03, 0.005], [0.5], [0.2, 0.2, 0.9], [0.001, 0.6, 0.03, 0.03, 0.049]):
+        assert holm(p_values) == pytest.approx(list(multipletests(p_values, method="holm")[1]))
+    assert holm([]) == []
+
+
+def test_families_are_what_is_flipped():
+    differences = {f"{f}/{i}": 0.1 if f % 3 else -0.05 for f in range(12) for i in range(5)}
+    found = paired(differences, {task: task.split("/")[0] for task in differences})
+    assert (found.unit, found.clusters, found.tasks) == ("family", 12, 60)
+    sums = np.array([0.5 if f % 3 else -0.25 for f in range(12)])
+    patterns = 2 * ((np.arange(4096)[:, None] >> np.arange(12)) & 1) - 1
+    assert found.p_value == pytest.approx(np.mean(np.abs(patterns @ sums) >= sums.sum() - 1e-9))
+
+
+def test_under_no_difference_five_per_cent_are_called_one():
+    rng = np.random.default_rng(5)
+    calls = 0
+    for _ in range(300):
+        level = rng.random(40)
+        a, b = (rng.binomial(2, level) / 2 for _ in "ab")
+        differences = {str(i): float(x) for i, x in enumerate(b - a)}
+        calls += paired(differences, {t: t for t in differences}, draws=2000).p_value <= 0.05
+    assert stats.binomtest(calls, 300, 0.05, alternative="greater").pvalue > 0.001
+
+
+def test_as_many_tasks_as_are_said_to_be_needed_show_the_difference():
+    """The plan's promise: power 0.8."""
+    rng = np.random.default_rng(6)
+
+    def drawn(n: int) -> dict[str, float]:
+        level = rng.beta(2, 2, size=n)
+        better = np.minimum(level + 0.08, 1.0)
+        return {str(i): float(x) for i, x in enumerate(rng.binomial(1, better) - rng.binomial(1, level))}
+
+    large = drawn(40_000)
+    found = paired(large, {t: t for t in large}, draws=10)
+    assert found.needed == 0
+    error = (found.high - found.low) / 2 / 1.96 * np.sqrt(40_000)
+    enough = int((2.802 * error / found.mean) ** 2)
+    shown = 0
+    for _ in range(200):
+        few = drawn(enough)
+        shown += paired(few, {t: t for t in few}, draws=1000).p_value <= 0.05
+    assert 0.7 < shown / 200 < 0.9
+    small = drawn(60)
+    plan = paired(small, {t: t for t in small}, draws=10)
+    assert plan.needed == max(0, int(np.ceil(60 * (plan.smallest / plan.mean) ** 2)) - 60)
+
+
+def test_where_nothing_differs_nothing_is_promised():
+    found = paired({"a": 0.0, "b": 0.0, "c": 0.0}, dict.fromkeys("abc", "f"))
+    assert (found.mean, found.low, found.high, found.p_value, found.needed) == (0.0, 0.0, 0.0, 1.0, None)
+    alone = paired({"a": 0.5}, {"a": "f"})
+    assert (alone.mean, alone.low, alone.p_value, alone.needed) == (0.5, None, None, None)
+    with pytest.raises(ValueError, match="at least one shared task"):
+        paired({}, {})
+
+
+def test_classes_of_difficulty():
+    shares = (0.0, 0.1, 1 / 3, 0.5, 2 / 3, 0.9, 1.0)
+    expected = ["never solved", "hard", "hard", "middle", "middle", "easy", "always solved"]
+    assert [difficulty(share) for share in shares] == expected

@@ -1,0 +1,172 @@
+"""Spending attempts where they narrow the interval of a fixed set of tasks most, and an interval that stays
+valid although the data decided where the attempts went.
+
+An evaluation goes in rounds. What round r expects to spend on a task (`expected`) and what it believes of the
+task (`guess`) depend on earlier rounds only; each round's estimate is therefore unbiased given the past,
+
+    x_r = 1/T sum_i [ guess_i + sum over m_i outcomes (outcome - guess_i) / e_i ],
+
+with m_i attempts drawn so that E[m_i] = e_i, and the rounds' weighted mean is a martingale whose weights are
+fixed before each round. Stopping by width or by budget looks at its variance alone. Leaves out what a round
+is made of: rollouts, grants, purses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import log, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from trace_gym.statistics.interval import wilson
+from trace_gym.statistics.mixture import Array, Beliefs, beliefs
+
+GROWTH = 0.5
+"""A round is so large, as a share of what was spent before it: smaller ones learn more often where to spend,
+larger ones wait less often for their last episode."""
+
+LEAST = 0.1
+"""No task is expected to get fewer attempts in a round than this: what looks certain is looked at again."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Round:
+    """A round that is over; arrays (T,). `weight` was set before it, from its predicted variance."""
+
+    expected: Array
+    guess: Array
+    counts: Array
+    wins: Array
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Mean success over the fixed tasks; `low`, `high` hold for the stopping rules of `AdaptiveRounds`,
+    `anytime` whenever anybody stops, for whatever reason."""
+
+    mean: float
+    error: float
+    low: float
+    high: float
+    anytime: tuple[float, float]
+
+    @property
+    def half_width(self) -> float:
+        """Half the width of the interval."""
+        return (self.high - self.low) / 2
+
+
+@dataclass(slots=True)
+class AdaptiveRounds:
+    """The rounds over T tasks so far. `prior_wins` and `prior_attempts` (T,) come from elsewhere, such as an
+    evaluation of an earlier checkpoint: they decide where attempts go, and never count as outcomes.
+
+    Lifecycle: hold `beliefs`, allocate with `neyman`, play, `close`, and again. Invariant: every round but a
+    first one without prior attempts has its weight from beliefs held before it.
+    """
+
+    prior_wins: Array
+    prior_attempts: Array
+    rounds: list[Round] = field(default_factory=list)
+
+    def beliefs(self) -> Beliefs:
+        """What is believed of the tasks now."""
+        wins = self.prior_wins + sum(each.wins for each in self.rounds)
+        return beliefs(wins, self.prior_attempts + sum(each.counts for each in self.rounds))
+
+    def close(self, expected: Array, counts: Array, wins: Array, before: Beliefs | None) -> None:
+        """Take in a round: what it expected, how many attempts (T,) had an outcome, how many of them won, and
+        what was believed before it (None: nothing was, all tasks were expected to get the same)."""
+        held = before or beliefs(wins, counts)
+        variance = float(round_variances(expected, held.noise, held.doubt).sum()) / len(expected) ** 2
+        weight = 1 / max(variance, 1e-12)
+        self.rounds.append(Round(expected, held.mean, counts, wins, weight))
+
+    def needed(self, price: Array, error: float) -> float:
+        """What further rounds must spend for a standard error of `error`, by the present beliefs."""
+        held = self.beliefs()
+        lacking = max(0.0, 1 / error**2 - sum(each.weight for each in self.rounds))
+        return lacking * float(np.sum(np.sqrt((held.noise + held.doubt) * price))) ** 2 / len(price) ** 2
+
+    def estimate(self, members: NDArray[np.bool_] | None = None, *, level: float = 0.95) -> Estimate:
+        """The estimate over all tasks, or over the `members` (T,) among them. ValueError before a round.
+
+        The variance of a round takes each task's noise and the error of the guess from all that is known at
+        the end. The interval is Wilson's with the effective sample size and Student's quantile for half as
+        many degrees of freedom as tasks carry the variance (Satterthwaite 1946; half, for every task's noise
+        is itself known from few attempts); the anytime interval widens it
+        as the asymptotic confidence sequence of Waudby-Smith et al. (2024, arXiv 2103.06476) widens the
+        normal one, tuned to the first round.
+        """
+        if not self.rounds:
+            raise ValueError("no round is over yet")
+        chosen = np.ones(len(self.prior_wins), dtype=bool) if members is None else members
+        held, tasks = self.beliefs(), int(chosen.sum())
+        weights = np.array([each.weight for each in self.rounds]) / sum(each.weight for each in self.rounds)
+        values = np.array([_unbiased(each)[chosen].mean() for each in self.rounds])
+        doubts = [held.doubt + (held.mean - each.guess) ** 2 for each in self.rounds]
+        pairs = zip(self.rounds, doubts, strict=True)
+        variances = np.array([round_variances(r.expected, held.noise, doubt)[chosen] for r, doubt in pairs])
+        mean = float(np.clip(weights @ values, 0.0, 1.0))
+        by_task = weights**2 @ variances / tasks**2
+        error = sqrt(float(by_task.sum()))
+        carriers = float(by_task.sum() ** 2 / np.sum(by_task**2)) if error else float(tasks)
+        quantile = float(stats.t.ppf(0.5 + level / 2, max(1.0, carriers / 2)))
+        attempts = float(sum(each.counts[chosen].sum() for each in self.rounds))
+        effective = mean * (1 - mean) / error**2 if 0 < mean < 1 and error else attempts
+        low, high = wilson(mean, max(1.0, effective), quantile)
+        wider = _anytime(error, sqrt(float(variances[0].sum())) / tasks, 1 - level)
+        return Estimate(mean, error, low, high, wilson(mean, max(1.0, effective), quantile * wider))
+
+
+def neyman(variance: Array, price: Array, purse: float, least: float = LEAST) -> Array:
+    """Expected attempts (T,) that minimise sum variance_i / e_i with sum price_i e_i = purse and e_i >= least
+    (Neyman 1934, with prices); everybody gets the same where the purse does not pay `least` for all."""
+    if purse <= least * float(price.sum()):
+        return np.full(len(price), purse / float(price.sum()))
+    wish = np.sqrt(np.maximum(variance, 1e-9) / price)
+    free = np.ones(len(price), dtype=bool)
+    while True:
+        left = purse - least * float(price[~free].sum())
+        expected = np.where(free, wish * left / float((wish * price)[free].sum()), least)
+        short = free & (expected < least)
+        if not short.any():
+            return expected
+        free &= ~short
+
+
+def drawn(expected: Array, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Whole numbers with mean `expected` (T,), each its floor or ceiling, their sum within one of the sum:
+    systematic sampling from one uniform number (Madow 1949)."""
+    ends = np.floor(np.cumsum(expected) + rng.random() + 1e-9)
+    return np.diff(ends, prepend=0.0).astype(np.int64)
+
+
+def _unbiased(each: Round) -> Array:
+    """The tasks' estimates from one round (T,). Where outcomes are missing, the mean of those there are."""
+    surplus = each.wins - each.counts * each.guess
+    lacking = each.counts < np.floor(each.expected)
+    whole: Array = each.guess + surplus / np.where(lacking, np.maximum(each.counts, 1), each.expected)
+    return whole
+
+
+def round_variances(expected: Array, noise: Array, doubt: Array) -> Array:
+    """The variance of `_unbiased` task by task (T,); `doubt` is E(p - guess)^2, which counts as far as the
+    number of attempts is left to chance."""
+    part = expected - np.floor(expected)
+    whole: Array = noise / expected + doubt * part * (1 - part) / expected**2
+    return whole
+
+
+def _anytime(error: float, first: float, alpha: float) -> float:
+    """How much wider than a normal interval the confidence sequence is at information 1/error^2, being
+    narrowest at 1/first^2."""
+    if not error or not first:
+        return 2.0
+    time, tuned = 1 / error**2, 1 / first**2
+    squared = (-2 * log(alpha) + log(-2 * log(alpha) + 1)) / tuned
+    reach = sqrt((time * squared + 1) / squared * log((time * squared + 1) / alpha**2)) / time
+    return max(1.0, reach / (error * float(stats.norm.ppf(1 - alpha / 2))))

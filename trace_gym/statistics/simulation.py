@@ -1,0 +1,170 @@
+"""Adaptive evaluations of tasks whose success probabilities are known: coverage, bias, saving.
+
+Leaves out rollouts: outcomes are drawn from the known probabilities, so a thousand evaluations take seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from trace_gym.statistics.adaptive import GROWTH, AdaptiveRounds, Estimate, drawn, neyman, round_variances
+from trace_gym.statistics.mixture import Array
+
+SLICES = 16
+"""Into how many parts a budget is cut to bound what can be reached."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Population:
+    """Tasks: success probability and price of an attempt, arrays (T,)."""
+
+    success: Array
+    price: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """What `runs` evaluations showed. In how many the interval `covered` the truth, and the anytime interval
+    did at every round; `bias` in standard errors; the mean squared error `claimed` and the one `seen`; what
+    was `spent`, and what the same accuracy costs `uniform` and with the `best` allocation, all in attempts a
+    task of the mean price; `saving`: the share of the best allocation's saving that was reached, and
+    `reachable` what nobody can exceed who has to learn which task is which (see `reachable`)."""
+
+    runs: int
+    covered: int
+    covered_always: int
+    bias: float
+    claimed: float
+    seen: float
+    spent: float
+    uniform: float
+    best: float
+    half_width: float
+    reachable: float
+
+    @property
+    def saving(self) -> float:
+        """(uniform - spent) / (uniform - best)."""
+        return (self.uniform - self.spent) / (self.uniform - self.best)
+
+
+def simulate(
+    tasks: Population,
+    *,
+    budget: float,
+    runs: int,
+    seed: int = 0,
+    pilot: int = 2,
+    prior: int = 0,
+    half_width: float | None = None,
+) -> Simulated:
+    """Evaluate `tasks` adaptively `runs` times, spending `budget` attempts a task of the mean price, or until
+    `half_width` is reached. `prior` attempts at every task are known from another evaluation, drawn anew."""
+    rng = np.random.default_rng(seed)
+    truth, found = float(tasks.success.mean()), []
+    for _ in range(runs):
+        found.append(_evaluated(tasks, budget, pilot, prior, half_width, rng))
+    last = [estimates[-1] for estimates, _, _ in found]
+    errors = np.array([each.mean - truth for each in last])
+    claimed, seen = float(np.mean([each.error**2 for each in last])), float(np.mean(errors**2))
+    noise, price = tasks.success * (1 - tasks.success), tasks.price / tasks.price.mean()
+    count, true = len(price), float(np.mean([variance for _, _, variance in found]))
+    always = [all(e.anytime[0] <= truth <= e.anytime[1] for e in estimates) for estimates, _, _ in found]
+    return Simulated(
+        runs=runs,
+        covered=sum(each.low <= truth <= each.high for each in last),
+        covered_always=sum(always),
+        bias=float(errors.mean() / np.sqrt(seen)) if seen else 0.0,
+        claimed=claimed,
+        seen=seen,
+        spent=float(np.mean([spent for _, spent, _ in found])),
+        uniform=float(noise.sum() / count**2 / true),
+        best=float(np.sqrt(noise * price).sum() ** 2 / count**3 / true),
+        half_width=float(np.mean([each.half_width for each in last])),
+        reachable=reachable(tasks, budget=float(np.mean([spent for _, spent, _ in found])), prior=prior),
+    )
+
+
+def reachable(tasks: Population, *, budget: float, prior: int = 0) -> float:
+    """The share of the best allocation's saving that is left to one who knows how success is spread over the
+    tasks, but not which task is which, and plans anew after every attempt.
+
+    An attempt weighed w in an unbiased mean adds w^2 v to its variance, v = p(1-p), and costs c. By what
+    is known when it is made (x), w^2 E[v|x] + k c >= 2 w sqrt(k c E[v|x]); summed over attempts, the variance
+    times the price paid is at least (mean_i E sqrt(c_i E[v_i|x_i]))^2, where Neyman's has sqrt(c_i v_i).
+    Slices of the budget with such variances combine by their harmonic mean. x_i is taken to hold the prior
+    attempts and, for every unit spent, one or Neyman's share, whichever is more: more than any rule gets that
+    spends where the noise is.
+    """
+    noise, price = tasks.success * (1 - tasks.success), tasks.price / tasks.price.mean()
+    wish = np.sqrt(noise / price)
+    share = np.maximum(1.0, wish / float((wish * price).mean()))
+    seen: dict[int, Array] = {}
+
+    def found(attempts: int) -> Array:
+        """E sqrt(E[v|x]) of every task (T,), x of so many attempts."""
+        if attempts not in seen:
+            outcomes = np.arange(attempts + 1)[:, None]
+            likelihood = np.asarray(stats.binom.pmf(outcomes, attempts, tasks.success))
+            known = likelihood @ noise / np.maximum(likelihood.sum(axis=1), 1e-300)
+            seen[attempts] = np.sqrt(known) @ likelihood
+        return seen[attempts]
+
+    slices = []
+    for spent in (np.arange(SLICES) + 0.5) * budget / SLICES:
+        attempts = np.round(prior + spent * share).astype(int)
+        roots = np.array([found(number)[task] for task, number in enumerate(attempts.tolist())])
+        slices.append(float(np.mean(roots * np.sqrt(price))) ** 2)
+    uniform, best = float(noise.mean()), float(np.mean(np.sqrt(noise * price))) ** 2
+    if uniform - best < 1e-12:
+        return 1.0
+    return (uniform - 1 / float(np.mean(1 / np.array(slices)))) / (uniform - best)
+
+
+def _evaluated(
+    tasks: Population,
+    budget: float,
+    pilot: int,
+    prior: int,
+    half_width: float | None,
+    rng: np.random.Generator,
+) -> tuple[list[Estimate], float, float]:
+    """One evaluation: the estimate after every round, what was spent, and the variance that the last estimate
+    has with the tasks known."""
+    price, count = tasks.price / tasks.price.mean(), len(tasks.price)
+    known = rng.binomial(prior, tasks.success).astype(float)
+    rounds = AdaptiveRounds(known, np.full(count, float(prior)))
+    spent, estimates = 0.0, list[Estimate]()
+    purse = 1.0 if prior else float(pilot)
+    while purse > 0:
+        before = rounds.beliefs() if prior or rounds.rounds else None
+        if before is None:
+            expected = np.full(count, float(pilot))
+            counts = np.full(count, pilot)
+        else:
+            expected = neyman(before.noise + before.doubt, price, purse * count)
+            counts = drawn(expected, rng)
+        wins = rng.binomial(counts, tasks.success)
+        rounds.close(expected, counts.astype(float), wins.astype(float), before)
+        spent += float(counts @ price) / count
+        estimates.append(rounds.estimate())
+        if half_width is not None and estimates[-1].half_width <= half_width:
+            break
+        purse = min(GROWTH * spent, budget - spent)
+        if budget - spent - purse < 0.5 * purse:
+            purse = budget - spent
+        if half_width is not None:
+            error = half_width * estimates[-1].error / estimates[-1].half_width
+            purse = min(purse, max(0.25, 1.05 * rounds.needed(price, error) / count))
+        if purse < 0.25:
+            break
+    weights = np.array([each.weight for each in rounds.rounds])
+    noise = tasks.success * (1 - tasks.success)
+    variances = [
+        float(round_variances(each.expected, noise, (tasks.success - each.guess) ** 2).sum()) / count**2
+        for each in rounds.rounds
+    ]
+    return estimates, spent, float((weights / weights.sum()) ** 2 @ np.array(variances))
