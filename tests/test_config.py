@@ -15,6 +15,7 @@ from trace_gym.config import (
     RunConfig,
     TrainSection,
     WarmstartSection,
+    WatchSection,
     dump,
     keys,
     load,
@@ -26,7 +27,9 @@ from trace_gym.config.emit import toml
 from trace_gym.core.errors import BadConfig, UnknownName
 from trace_gym.train.advantage import ADVANTAGES, TOKEN_WEIGHTS
 from trace_gym.train.config import TrainConfig
+from trace_gym.train.correction import CORRECTIONS
 from trace_gym.train.loss import LOSSES
+from trace_gym.train.watchdog import WatchConfig
 from trace_gym.warm import WarmConfig
 
 EXAMPLE = """
@@ -114,10 +117,10 @@ def test_suites_may_be_given_in_several_forms() -> None:
             "unknown config key 'agent.zzz'; section 'agent' has renderer, max_tokens, temperature, top_p",
         ),
         (
-            "train.loss=dappo",
-            "config key 'train.loss' cannot be 'dappo'; did you mean 'dapo'? It may be 'ppo', 'da",
+            "train.loss=daapo",
+            "config key 'train.loss' cannot be 'daapo'; did you mean 'dapo'? It may be 'ppo', 'gr",
         ),
-        ("train.loss=zzz", "config key 'train.loss' cannot be 'zzz'; it may be 'ppo', 'dapo' or 'drgrpo'"),
+        ("train.loss=zzz", "config key 'train.loss' cannot be 'zzz'; it may be 'ppo', 'grpo', "),
     ],
 )
 def test_an_unknown_name_names_the_nearest(override: str, sentence: str) -> None:
@@ -234,7 +237,14 @@ def test_the_train_section_is_the_trainers_own() -> None:
     assert choices("advantage") == set(ADVANTAGES)
     assert choices("token_weight") == set(TOKEN_WEIGHTS)
     assert choices("loss") == set(LOSSES)
+    assert choices("correction") == {"none", *CORRECTIONS}
     assert TrainConfig(**TrainSection().model_dump()) == TrainConfig()
+
+
+def test_the_watch_section_is_the_watchdogs_own() -> None:
+    mirrored = {f.name: f.default for f in fields(WatchConfig)}
+    assert {name: field.default for name, field in WatchSection.model_fields.items()} == mirrored
+    assert WatchConfig(**WatchSection().model_dump()) == WatchConfig()
 
 
 def test_the_warmstart_section_is_the_warm_starts_own() -> None:

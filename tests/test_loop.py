@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from tests.loop_files.runs import SMALL, SUITE, Listening, assert_same, assert_sound, weights
-from trace_gym.assemble import recorded, train, train_in
+from tests.loop_files.runs import SMALL, SUITE, Listening, assert_same, assert_sound, shape, weights
+from trace_gym.assemble import check, recorded, train, train_in
 from trace_gym.config import load
 from trace_gym.core.errors import BadConfig, RunFolderError, UnknownName
 from trace_gym.core.task import Split
@@ -40,6 +40,20 @@ class Mortal(Database):
             yield sql
         if fatal:
             self.dead = True
+            raise Died
+
+
+class DyingAfter(Listening):
+    """Takes the process to have died once a step is done."""
+
+    def __init__(self, step, database):
+        super().__init__()
+        self.last, self.database = step, database
+
+    def step_done(self, step, metrics):
+        super().step_done(step, metrics)
+        if step == self.last:
+            self.database.dead = True
             raise Died
 
 
@@ -154,6 +168,69 @@ def cut_and_resumed(folder, whole, config, cache, *, at, after):
 def test_dying_between_steps_changes_nothing(tmp_path, whole, config, cache, what, after):
     at = whole[1].written.index(what) + 1
     cut_and_resumed(tmp_path / "run", whole, config, cache, at=at, after=after)
+
+
+def test_with_one_worker_a_resumed_run_ends_with_the_same_bits(tmp_path, cache):
+    """Optimiser, scheduler, predictor, task stream and draws go on exactly where they stood: with rollouts
+    played one after the other nothing is summed in another order, so weights are equal to the last bit."""
+    config = load("guess", (*SMALL, "run.workers=1", "run.steps=3", "eval.tasks=1", "train.minibatches=2"))
+    plain = tmp_path / "plain"
+    train(config, plain, narrator=Listening(), cache=cache)
+    folder = tmp_path / "cut"
+    with Store.create(folder, kind="train", config=config.model_dump(mode="json", exclude_none=True)):
+        pass
+    database = Mortal.open(folder)
+    with Store(database, clock=lambda: 0.0) as store, pytest.raises(Died):
+        train_in(store, config, narrator=DyingAfter(1, database), cache=cache)
+    train(config, folder, resume=True, narrator=Listening(), cache=cache)
+    with Store.open(folder, read_only=True) as store, Store.open(plain, read_only=True) as other:
+        assert [record.step for record in store.steps()] == [0, 1, 2]
+        assert all(torch.equal(weight, weights(other)[name]) for name, weight in weights(store).items())
+        paths = [each.checkpoints()[-1][1].path for each in (store, other)]
+        left, right = (torch.load(path / "trainer.pt", weights_only=True) for path in paths)
+        assert left["steps"] == right["steps"] > 0
+        for number, moments in left["optimizer"]["state"].items():
+            for name, value in moments.items():
+                assert torch.equal(value, right["optimizer"]["state"][number][name])
+        loops = [torch.load(path.with_suffix(".loop.pt"), weights_only=True) for path in paths]
+        assert loops[0] == loops[1]
+        played = [[shape(each.forest(step)) for step in range(3)] for each in (store, other)]
+        assert played[0] == played[1]
+
+
+def test_steps_played_ahead_train_on_tokens_no_older_than_allowed(tmp_path, cache):
+    config = load("guess", (*SMALL, "run.steps=4", "run.max_staleness=1", "train.correction=tis"))
+    told = Listening()
+    train(config, tmp_path / "run", narrator=told, cache=cache)
+    ages = [told.metrics[step]["train/staleness"] for step in range(4)]
+    assert ages[0] == 0.0
+    assert max(ages) == 1.0, told.notes
+    assert not [note for note in told.notes if "old" in note or "nats off" in note]
+    with Store.open(tmp_path / "run", read_only=True) as store:
+        assert_sound(store)
+
+
+def test_a_run_cut_while_it_played_ahead_loses_and_doubles_nothing(tmp_path, cache):
+    config = load("guess", (*SMALL, "run.steps=4", "run.max_staleness=2", "train.correction=tis"))
+    folder, second = tmp_path / "run", Listening()
+    with Store.create(folder, kind="train", config=config.model_dump(mode="json", exclude_none=True)):
+        pass
+    database = Mortal.open(folder)
+    first = DyingAfter(0, database)
+    with Store(database, clock=lambda: 0.0) as store, pytest.raises(Died):
+        train_in(store, config, narrator=first, cache=cache)
+    with Store.open(folder, read_only=True) as store:
+        assert len(store.steps()) > 1, "a later step was under way"
+    train(config, folder, resume=True, narrator=second, cache=cache)
+    assert not set(first.heard) & set(second.heard)
+    with Store.open(folder, read_only=True) as store:
+        assert_sound(store)
+        assert [record.step for record in store.steps()] == [0, 1, 2, 3]
+
+
+def test_playing_ahead_without_a_correction_is_refused():
+    with pytest.raises(BadConfig, match=r"set train\.correction"):
+        check(load("guess", (*SMALL, "run.max_staleness=1")))
 
 
 @pytest.mark.slow

@@ -3,9 +3,11 @@
 import os
 import resource
 import sqlite3
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ import pytest
 from trace_gym.core.errors import RunFolderError
 from trace_gym.core.tree import Forest, RolloutTree
 from trace_gym.store import FILE, SCHEMA_VERSION, RunStatus, Store
+from trace_gym.store.schema import OLDEST_VERSION, SINCE
 from trace_gym.testing import demand_same_tree, grow_forest, grow_tree, record_forest
 
 
@@ -91,6 +94,50 @@ def test_a_folder_with_other_files_is_refused_and_left_alone(tmp_path: Path) -> 
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
+DYING = """
+import os, sys
+from pathlib import Path
+from trace_gym.core.errors import RunFolderError
+from trace_gym.store import FILE, Store
+
+def create(folder):
+    return Store.create(folder, kind="train", config={})
+
+def die_at(number):
+    seen = [0]
+    def hook(event, given):
+        if event in ("open", "sqlite3.connect", "os.mkdir", "os.rename", "os.remove"):
+            seen[0] += 1
+            if seen[0] == number:
+                os.kill(os.getpid(), 9)
+    sys.addaudithook(hook)
+
+create(Path(sys.argv[1], "warm")).close()
+for number in range(1, 100):
+    folder = Path(sys.argv[1], str(number))
+    child = os.fork()
+    if not child:
+        die_at(number)
+        create(folder).close()
+        os._exit(0)
+    survived = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    with (Store.open(folder) if (folder / FILE).exists() else create(folder)) as store:
+        store.set_fact("whole", True)
+    left = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("run.lock"))
+    assert left == [FILE], left
+    if survived:
+        print(number)
+        break
+"""
+
+
+def test_a_process_that_is_killed_while_it_makes_a_run_leaves_a_whole_run_or_none(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", DYING, str(tmp_path)]
+    ended = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert 5 < int(ended.stdout) < 50, "it was killed at so many places"
+
+
 def test_exist_ok_opens_the_same_run_and_no_other(tmp_path: Path) -> None:
     with make(tmp_path / "a", seed=1) as store:
         store.log("info", "first")
@@ -120,7 +167,7 @@ def test_an_unknown_way_to_keep_hidden_states_is_refused(tmp_path: Path) -> None
 def test_a_read_only_folder_is_refused_with_a_sentence() -> None:
     with unprivileged() as folder:
         (folder / "run").mkdir(mode=0o555)
-        with pytest.raises(RunFolderError, match=r"run cannot be used: PermissionError"):
+        with pytest.raises(RunFolderError, match="see who may read and write there"):
             make(folder / "run")
         assert not any((folder / "run").iterdir())
 
@@ -172,7 +219,7 @@ def test_a_disk_that_fills_loses_only_what_was_refused(tmp_path: Path) -> None:
     tree, whole = grow_tree("0 400 400 400 400 +", context=3000), list[int]()
     with make(tmp_path / "a") as store:
         record_forest(store, grow_forest(["0 1 +"]))
-        with disk_of(300_000), pytest.raises(RunFolderError, match=r"disk .*resume"):
+        with disk_of(400_000), pytest.raises(RunFolderError, match=r"disk .*resume"):
             fill(store, tree, whole)
         kept = whole[-1]
         assert kept < 50
@@ -188,7 +235,7 @@ def test_a_run_of_another_schema_says_what_to_do(tmp_path: Path) -> None:
     make(tmp_path / "a").close()
     for found, advice in (
         (SCHEMA_VERSION + 1, "newer .*upgrade"),
-        (SCHEMA_VERSION - 1, "older .*version that"),
+        (OLDEST_VERSION - 1, "older .*version that"),
     ):
         with sqlite3.connect(tmp_path / "a" / FILE) as sql:
             sql.execute(f"PRAGMA user_version = {found}")
@@ -198,6 +245,22 @@ def test_a_run_of_another_schema_says_what_to_do(tmp_path: Path) -> None:
         ) as refused:
             Store.open(tmp_path / "a")
         refused.match(advice)
+
+
+def test_a_run_of_an_older_schema_is_read_as_it_is_and_brought_up_to_be_written(tmp_path: Path) -> None:
+    forest = grow_forest(["0 3 +", "0 2 -"])
+    with make(tmp_path / "a") as store:
+        record_forest(store, forest)
+    with closing(sqlite3.connect(tmp_path / "a" / FILE)) as sql:
+        sql.executescript("DROP TABLE spans; DROP TABLE pictures; PRAGMA user_version = 1")
+    with Store.open(tmp_path / "a", read_only=True) as store:
+        demand_same_tree(store.tree(0, 0), forest.trees[0])
+        assert store._database.rows("PRAGMA user_version") == [(1,)]
+    with Store.open(tmp_path / "a") as store:
+        assert store._database.rows("PRAGMA user_version") == [(SCHEMA_VERSION,)]
+        store.pictured(0, forest.trees[0], 1, b"png")
+        demand_same_tree(store.tree(0, 0), forest.trees[0])
+    assert sorted(SINCE) == list(range(OLDEST_VERSION + 1, SCHEMA_VERSION + 1))
 
 
 def test_files_that_are_no_runs_are_told_apart(tmp_path: Path) -> None:

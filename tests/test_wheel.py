@@ -88,6 +88,10 @@ def test_the_wheel_works_alone(version: str, wheel: Path, tmp_path: Path) -> Non
     assert {"guess", "bfcl", "wikihop_compact"} <= set(rows)
     assert rows["guess"]["train"] == {"tasks": 1152, "families": 1152, "read": 1152}
 
+    ran(command, "new", "my_till", cwd=away)
+    ran(home / "bin" / "pip", "install", "--quiet", "--no-deps", away / "my_till", cwd=away)
+    ran(command, "check", "my_till", "--fuzz", "200", "--forks", "10", cwd=away)
+
     out, err = ran(command, "train", "guess", cwd=away, code=1)
     assert (out, len(err.splitlines())) == ("", 1)
     assert "pip install 'trace-gym[train]'" in err

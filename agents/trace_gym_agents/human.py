@@ -47,6 +47,10 @@ class HumanAgent:
         threading.Thread(target=self._answer, args=(view, answer), name="human", daemon=True).start()
         return Move(await asyncio.wrap_future(answer))
 
+    def understand(self, line: str, tools: tuple[ToolSpec, ...]) -> Action:
+        """The action that a line means; its `error` says why it means none."""
+        return understood(line.strip(), tools)
+
     def _answer(self, view: View, answer: Future[Action]) -> None:
         try:
             answer.set_result(self._ask(view))

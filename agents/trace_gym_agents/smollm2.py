@@ -1,8 +1,9 @@
 """The renderer for SmolLM2-135M-Instruct and its like: small chat models that follow examples, not orders.
 
 A turn is one JSON object whose beginning is already given, `{"tool": "`, so that the model goes on with a
-tool's name instead of an answer of its own. The prompt shows invented calls of the task's own tools, and each
-tool in a line, for the context is short. Leaves out thinking.
+tool's name instead of an answer of its own. The prompt shows how the tools are used, by a worked example of
+the suite's where there is one (`shots.py`), else by invented calls, and each tool in a line, for the context
+is short. Leaves out thinking.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from trace_gym.core.episode import Turn
 from trace_gym.core.tokens import IntArray, Tokenizer, ids
 from trace_gym_agents.chatml import END, START, ChatML, Mark
 from trace_gym_agents.jsontext import read_json
+from trace_gym_agents.shots import worked
 from trace_gym_agents.signature import signature
 
 BEGUN = '{"tool": "'
@@ -43,7 +45,8 @@ class SmolLM2Renderer:
     """Implements core's Renderer. A call is `{"tool": name, argument: value, …}`, a message a call of `say`
     (unless the suite has a tool of that name), and several calls stand on several lines.
 
-    `shots` is how many examples the prompt holds. Raises ValueError for a tokenizer without `<|im_start|>`
+    `shots` is how many calls are invented; 0 leaves worked examples out too. Raises ValueError for a
+    tokenizer without `<|im_start|>`
     and `<|im_end|>`.
     """
 
@@ -63,9 +66,14 @@ class SmolLM2Renderer:
         """The tools in a line each, the examples, the first observation, and the beginning of a call."""
         listed = "\n".join([*described(tools), SAY_LINE])
         pieces: list[str | Mark] = [START, "system\n", HEAD, listed, END, "\n"]
-        for asked, call in examples(tools, self._shots):
+        for asked, call in self._shown(suite, tools):
             pieces += [START, "user\n", asked, END, "\n", START, "assistant\n", _line(call), END, "\n"]
         return ids(self._chat.lay(*pieces, *_exchange(observation)))
+
+    def _shown(self, suite: str, tools: Sequence[ToolSpec]) -> Sequence[tuple[str, ToolCall]]:
+        """The exchanges that the prompt shows before the task."""
+        shown = worked(suite, tools) if self._shots else ()
+        return shown or tuple(examples(tools, self._shots))
 
     def follow(self, last: Turn, added: Sequence[ToolSpec]) -> IntArray:
         """The end of a turn that was cut, the observation with the tools added, the beginning of a call."""

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from trace_gym.core.action import Action, ToolCall, ToolSpec
 from trace_gym.core.episode import Actor, Turn
 from trace_gym.core.tokens import floats, ids
+from trace_gym.environment.registry import suite as suite_of
 from trace_gym.environment.spaces import ActionSpace
 from trace_gym.testing import ToyTokenizer
+from trace_gym_agents.shots import WORKED
 from trace_gym_agents.smollm2 import BEGUN, SmolLM2Renderer, described, examples
 
 TOY = ToyTokenizer(control=("<|im_end|>", "<|im_start|>"))
@@ -52,6 +54,33 @@ def test_the_prompt_ends_in_the_beginning_of_a_call() -> None:
         '<|im_start|>assistant\n{"tool": "calculator", "expression": "red"}<|im_end|>\n'
         '<|im_start|>user\nWhat is 2 + 2?<|im_end|>\n<|im_start|>assistant\n{"tool": "'
     )
+
+
+def test_a_worked_example_takes_the_place_of_invented_calls() -> None:
+    python, answer = tool("python", ("code",), code=STRING), tool("answer", ("text",), text=STRING)
+    shown = TOY.decode(renderer().open("What is 1 + 1?", [python, answer], suite="reasoning").tolist())
+    assert (
+        "24 + 17 - 8 =<|im_end|>\n"
+        '<|im_start|>assistant\n{"tool": "python", "code": "print(24 + 17 - 8)"}<|im_end|>\n'
+        '<|im_start|>user\n33<|im_end|>\n<|im_start|>assistant\n{"tool": "answer", "text": "33"}<|im_end|>\n'
+    ) in shown
+    assert "What is red?" not in shown
+    for shots, tools in ((0, [python, answer]), (3, [answer])):
+        other = renderer(shots).open("", tools, suite="reasoning")
+        assert "24 + 17" not in TOY.decode(other.tolist())
+
+
+@pytest.mark.parametrize("suite", WORKED)
+def test_worked_examples_are_what_they_show(suite: str) -> None:
+    """Every call is one that the suite's tools take, and every script says what the next observation says."""
+    env_class = suite_of(suite).env_class
+    space = ActionSpace(env_class.toolbox())
+    exchanges = WORKED[suite]
+    for (_, call), (said, _) in zip(exchanges, [*exchanges[1:], ("", None)], strict=True):
+        assert space.contains(Action(calls=(call,)))
+        if call.name == "python":
+            expression = call.arguments["code"].removeprefix("print")
+            assert str(eval(expression)) == said
 
 
 def test_deltas_close_cut_turns_and_tell_of_tools() -> None:

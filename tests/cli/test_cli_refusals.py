@@ -38,7 +38,7 @@ def test_eval_overwrites_no_run_and_resumes_no_other(run: Run, tmp_path: Path) -
 
 
 def test_a_read_only_folder_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    run(*EVAL).json()
+    run(*EVAL, "--out", "open").json()  # loads what nobody but the owner may be able to read
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "closed").mkdir()
@@ -49,9 +49,12 @@ def test_a_read_only_folder_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch
         if privileged:
             os.seteuid(65534)
         try:
-            for out in ("closed", "closed/run"):
-                says = run(*EVAL, "--out", out).sentence(1)
-                assert f"run folder {out} cannot be used: PermissionError" in says
+            says = run(*EVAL, "--out", "closed").sentence(1)
+            assert (
+                "run folder closed: its database cannot be opened; see who may read and write there" in says
+            )
+            says = run(*EVAL, "--out", "closed/run").sentence(1)
+            assert "run folder closed/run cannot be used: PermissionError" in says
         finally:
             if privileged:
                 os.seteuid(0)

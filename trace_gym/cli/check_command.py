@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 
 import click
 from rich.console import Console
@@ -24,21 +25,17 @@ from trace_gym.environment.trial import Plan
 @click.option(
     "--forks",
     type=click.IntRange(min=1),
-    default=Plan().forks,
-    show_default=True,
-    help="Random fork points per suite.",
+    help=f"Random fork points per suite; default {Plan().forks}, 20 to 30 where steps run programs or pages.",
 )
 @click.option(
     "--fuzz",
     type=click.IntRange(min=1),
-    default=Plan().fuzz,
-    show_default=True,
-    help="Fuzzed actions per suite.",
+    help=f"Fuzzed actions per suite; default {Plan().fuzz}, 200 where steps run programs or pages.",
 )
 @click.option("--seed", default=Plan().seed, show_default=True, help="Decides tasks, forks and fuzz.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def command(
-    suites: tuple[str, ...], everything: bool, forks: int, fuzz: int, seed: int, as_json: bool
+    suites: tuple[str, ...], everything: bool, forks: int | None, fuzz: int | None, seed: int, as_json: bool
 ) -> None:
     """Certify SUITES: solvable by the oracle and not trivially, deterministic, forkable, robust.
 
@@ -48,11 +45,12 @@ def command(
     if not names:
         raise click.UsageError("name a suite, or say --all")
     found = [suite(name) for name in names]
-    plan = Plan(forks=forks, fuzz=fuzz, seed=seed)
     console = Console(stderr=True)
     reports: list[Report] = []
     for each in found:
         with console.status(f"certifying {each.spec} ..."):
+            usual = Plan.fitting(each)
+            plan = replace(usual, forks=forks or usual.forks, fuzz=fuzz or usual.fuzz, seed=seed)
             report = certify(each, plan)
         reports.append(report)
         if not as_json:

@@ -17,8 +17,11 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from trace_gym.cli.display import Display, interval_text
+from trace_gym.cli.demo_families import families
+from trace_gym.cli.demo_families import table as families_table
+from trace_gym.cli.display import Display
 from trace_gym.cli.options import see_that_free
+from trace_gym.cli.tables import interval_text
 from trace_gym.config import RunConfig, load
 from trace_gym.core.errors import RunFolderError
 from trace_gym.environment.registry import suite
@@ -38,7 +41,8 @@ PRESET = "demo"
 def command(out: Path | None, overrides: tuple[str, ...], as_json: bool) -> None:
     """Warm start a tiny model, train it with TRACE, and evaluate it on held-out tasks before and after.
 
-    A control with learning rate 0 runs beside it: what changes there is chance.
+    A control with learning rate 0 runs beside it: what changes there is chance. Before that, the three
+    families of environments are played as far as this machine can: tool use, code, the web.
     """
     with_torch()
     from trace_gym.assemble import train, warm_config
@@ -48,6 +52,10 @@ def command(out: Path | None, overrides: tuple[str, ...], as_json: bool) -> None
     config = load(PRESET, overrides)
     folder = out or Path(f"runs/demo-{time.strftime('%Y%m%d-%H%M%S')}")
     see_that_free(folder)
+    with Display(quiet=as_json) as display:
+        shown = list(families(display.note))
+    if not as_json:
+        Console().print(families_table(shown))
     with Display(total=config.run.steps, quiet=as_json) as display:
         suites = [suite(section.spec) for section in config.suites]
         warm_tiny(suites, warm_config(config), note=display.note, progress=display.warming)
@@ -57,6 +65,7 @@ def command(out: Path | None, overrides: tuple[str, ...], as_json: bool) -> None
             beside = control()
         display.costs(outcome.cost)
     facts = _facts(folder, config, outcome, beside, time.perf_counter() - started)
+    facts["families"] = [each.json() for each in shown]
     if as_json:
         click.echo(json.dumps(facts))
     else:

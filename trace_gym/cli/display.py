@@ -6,7 +6,8 @@ terminal the bar is left out and the lines stay.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -14,21 +15,41 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from trace_gym.cli.tables import interval_text
 from trace_gym.core.budget import Budget, Cost
 from trace_gym.core.scheduler import EpisodeDone, Event, GrantFailed
 from trace_gym.core.tree import RolloutTree
 from trace_gym.evaluate import Report
-from trace_gym.statistics import Interval
 
 if TYPE_CHECKING:
     from trace_gym.train.warmstart import CloningStep
+
+SUITE_METRICS = (
+    "success_bare",
+    "effective_ratio",
+    "trajectories",
+    "tokens_sampled",
+    "share_tokens",
+    "env_seconds",
+)
+"""What a line on a suite of a mixed step says."""
 
 
 class Display:
     """Implements the loop's Reporter. A context manager over `total` steps or `rollouts`."""
 
-    def __init__(self, *, total: int | None = None, rollouts: int | None = None, quiet: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        total: int | None = None,
+        rollouts: int | None = None,
+        quiet: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.console = Console(stderr=True, quiet=quiet)
+        self._clock = clock
+        self._begun = clock()
+        self._all, self._done, self._told = rollouts, 0, 0
         self._total = total
         self._bars = Progress(
             TextColumn("{task.description}"),
@@ -46,7 +67,7 @@ class Display:
         self._ended = self._tokens = self._wins = 0
         if total is not None:
             self._steps = self._bars.add_task("steps", total=total, facts="")
-        if rollouts is not None:
+        if rollouts is not None or total is None:
             self._rollouts = self._bars.add_task("episodes", total=rollouts, facts="")
 
     def __enter__(self) -> Display:
@@ -58,6 +79,10 @@ class Display:
     ) -> None:
         self._bars.stop()
 
+    def taken_up(self, done: int) -> None:
+        """So many of the rollouts had ended before."""
+        self._done = self._told = done
+
     def event(self, tree: RolloutTree, event: Event) -> None:
         """Count it."""
         if isinstance(event, (EpisodeDone, GrantFailed)):
@@ -68,11 +93,22 @@ class Display:
             self._tokens += tree.turns[event.node].cost.decoded
         if self._rollouts is not None:
             facts = f"{self._wins} solved  {self._tokens:,} tokens"
-            self._bars.update(self._rollouts, completed=self._ended, facts=facts)
+            self._bars.update(self._rollouts, completed=self._done + self._ended, facts=facts)
+            self._tell(facts)
+
+    def _tell(self, facts: str) -> None:
+        """Where there is no bar: a line for every tenth of the episodes, with the time that is left."""
+        ended = self._done + self._ended
+        if self.console.is_terminal or self._all is None or ended < self._told + max(1, self._all // 10):
+            return
+        self._told = ended
+        left = (self._clock() - self._begun) / self._ended * (self._all - ended)
+        self.note(f"{ended}/{self._all} episodes  {facts}  about {max(0.0, left):,.0f} s left")
 
     def step_begins(self, step: int, budget: Budget) -> None:
         """A bar for the step's rollouts."""
         self._ended = self._wins = 0
+        self._all, self._done = None, 0
         if self._rollouts is not None:
             self._bars.remove_task(self._rollouts)
         total = budget.limits.get("trajectories")
@@ -97,6 +133,16 @@ class Display:
             highlight=False,
             soft_wrap=True,
         )
+        for name in (key.split("/")[1] for key in metrics if key.endswith("/share_tokens")):
+            of_suite = {key: metrics[f"suite/{name}/{key}"] for key in SUITE_METRICS}
+            self.console.print(
+                f"    {name}: success {of_suite['success_bare']:.3f}  "
+                f"effective {of_suite['effective_ratio']:.2f}  trajectories {of_suite['trajectories']:.0f}  "
+                f"tokens {of_suite['tokens_sampled']:,.0f} ({100 * of_suite['share_tokens']:.0f} %)  "
+                f"environment {of_suite['env_seconds']:.1f} s",
+                highlight=False,
+                soft_wrap=True,
+            )
 
     def evaluated(self, step: int, report: Report) -> None:
         """One line."""
@@ -125,49 +171,3 @@ class Display:
     def note(self, text: str) -> None:
         """One line."""
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
-
-
-def interval_text(interval: Interval) -> str:
-    """`0.412 [0.371, 0.455]`, or a dash where nothing was measured."""
-    if interval.mean is None or interval.low is None or interval.high is None:
-        return "-"
-    return f"{interval.mean:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
-
-
-def print_report(console: Console, report: Report, *, title: str) -> None:
-    """An evaluation as tables: success with its interval, checks, cost."""
-    table = Table("", "success, 95 %", title=title)
-    for name, interval in report.by.items():
-        table.add_row(name, interval_text(interval))
-    unit = {"family": "families", "task": "tasks"}[report.success.unit]
-    clusters = f"{report.success.clusters} {unit}"
-    table.add_row("all", f"[bold]{interval_text(report.success)}[/bold]  (clusters: {clusters})")
-    for k, value in report.pass_at.items():
-        if k > 1:
-            table.add_row(f"pass@{k}", f"{value:.3f}")
-    console.print(table)
-    _print_facts(console, report)
-    checks = Table("check", "passed", "of", "rate", title="checks at the end of an episode")
-    for name, rate in sorted(report.checks.items()):
-        checks.add_row(name, str(rate.passed), str(rate.found), f"{rate.passed / rate.found:.3f}")
-    if report.checks:
-        console.print(checks)
-
-
-def _print_facts(console: Console, report: Report) -> None:
-    facts = Table(title="episodes and cost", show_header=False)
-    facts.add_row("episodes", f"{report.episodes} of {report.tasks} tasks")
-    facts.add_row("invalid (not counted)", _listed(report.invalid, report.failures))
-    facts.add_row("censored (not counted)", str(report.censored))
-    facts.add_row("stopped by", ", ".join(f"{name} {count}" for name, count in sorted(report.stops.items())))
-    facts.add_row("turns per episode", f"{report.turns_per_episode:.2f}")
-    for name, value in report.cost.items():
-        per = report.cost_per_success[name] if report.cost_per_success else None
-        each = "no success" if per is None else f"{per:,.2f} per success"
-        if value:
-            facts.add_row(name, f"{value:,.2f}  ({each})")
-    console.print(facts)
-
-
-def _listed(count: int, causes: Mapping[str, int]) -> str:
-    return f"{count}" + (f" ({', '.join(f'{c} {n}' for c, n in sorted(causes.items()))})" if causes else "")

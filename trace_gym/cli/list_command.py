@@ -14,7 +14,9 @@ from rich.text import Text
 
 from trace_gym.core.errors import TraceGymError
 from trace_gym.core.task import Split, Task
+from trace_gym.environment.browser_env import BrowserEnv
 from trace_gym.environment.registry import suite, suite_names
+from trace_gym.environment.sandbox_env import SandboxEnv
 
 MOST_READ = 2000
 """Tasks of a split that are looked into at most; suites that make their tasks may have any number of them."""
@@ -23,7 +25,7 @@ MOST_READ = 2000
 @click.command("list", epilog="Examples: trace-gym list | trace-gym list --json")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 def command(as_json: bool) -> None:
-    """List the installed suites: tasks and families per split, fork strategy, tools."""
+    """List the installed suites: tasks and families per split, fork strategy, sandbox or browser, tools."""
     rows = {name: _described(name) for name in suite_names()}
     if as_json:
         click.echo(json.dumps(rows))
@@ -36,9 +38,10 @@ def command(as_json: bool) -> None:
         counts = [_counted(row[split]) for split in ("train", "test")]
         subsets, tools = ", ".join(row["subsets"]), ", ".join(row["tools"][:6])
         more = f" +{len(row['tools']) - 6}" if len(row["tools"]) > 6 else ""
-        table.add_row(
-            name, Text(row["what"]), *counts, subsets, row["fork"], f"{row['chance']:g}", tools + more
-        )
+        where = "sandbox" if row["sandbox"] else "browser" if row["browser"] else ""
+        fork = f"{row['fork']} (in a {where})" if where else row["fork"]
+        cells = (*counts, subsets, fork, f"{row['chance']:g}", tools + more)
+        table.add_row(name, Text(row["what"]), *cells)
     Console().print(table)
 
 
@@ -48,6 +51,7 @@ def _described(name: str) -> dict[str, Any]:
         found = suite(name)
         splits = {split: found.tasks(split) for split in Split}
         read = {split: _spread(tasks) for split, tasks in splits.items()}
+        tools = [spec.name for spec in found.env_class.toolbox()]
     except TraceGymError as error:
         return {"error": str(error)}
     return {
@@ -62,8 +66,10 @@ def _described(name: str) -> dict[str, Any]:
         },
         "subsets": sorted({task.subset for tasks in read.values() for task in tasks if task.subset}),
         "fork": found.env_class.fork,
+        "sandbox": issubclass(found.env_class, SandboxEnv),
+        "browser": issubclass(found.env_class, BrowserEnv),
         "chance": found.env_class.chance,
-        "tools": [spec.name for spec in found.env_class.toolbox()],
+        "tools": tools,
     }
 
 

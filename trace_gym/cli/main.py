@@ -13,10 +13,20 @@ from trace_gym.core.errors import BadConfig, SplitViolation, TraceGymError, Unkn
 COMMANDS = {
     "list": "What can be played: suites, tasks per split, families, forks.",
     "check": "Certify suites: solvable, not trivially so, deterministic, forkable, robust.",
+    "new": "Write the package of a new suite, which certifies as written.",
     "play": "Play a task yourself in the terminal.",
+    "serve": "Serve a task over MCP, for agents that take their tools from there.",
     "train": "Train a policy on suites under a rollout-budget scheduler.",
     "eval": "Evaluate an agent or a policy on held-out tasks, with error bars.",
+    "runs": "List the runs below a folder: what they are, how they stand, success, cost.",
+    "show": "Show a run, or the rollout tree of one of its tasks, in the terminal.",
+    "export": "Write a run's episodes as JSON lines, Parquet, ATIF, or messages for fine-tuning.",
+    "view": "Look at runs in the browser: curves, trees, tasks; or export one offline report.",
+    "bench": "Measure: the allocators and schedulers, and whatever else has a benchmark.",
+    "split": "Show a suite's split and audit it for leaks; seal a split of your own.",
+    "compare": "Compare evaluations task by task: differences, p-values, what is missing to be sure.",
     "demo": "The whole circle on this machine in minutes: warm start, training, evaluation, control.",
+    "clean": "Remove what killed processes left: containers, mounts, folders, unused images.",
     "doctor": "What this machine can do, and what to install for the rest.",
 }
 
@@ -57,7 +67,7 @@ def cli(verbose: bool) -> None:
 def main() -> None:
     """Entry point. Exit codes: 0 done, 1 failed, 2 wrong input, 130 interrupted."""
     try:
-        sys.exit(cli.main(standalone_mode=False))
+        sys.exit(cli.main(prog_name="trace-gym", standalone_mode=False))
     except click.exceptions.Abort:
         sys.exit(_say("interrupted; continue a run with --resume", 130))
     except KeyboardInterrupt:

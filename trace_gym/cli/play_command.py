@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from typing import cast
 
 import click
 from rich.console import Console
 
+from trace_gym.cli.play_session import PlaySession, Reader
 from trace_gym.core.budget import Budget
 from trace_gym.core.episode import Episode
 from trace_gym.core.errors import BadConfig, unknown
@@ -25,14 +27,18 @@ from trace_gym.schedule.uniform import Uniform
 @click.option("--split", type=click.Choice([str(s) for s in Split]), default="train", show_default=True)
 @click.option("--agent", default="human", show_default=True, help="Watch an agent instead.")
 def command(name: str, which: str, split: str, agent: str) -> None:
-    """Play one task of suite NAME in the terminal; the checks are shown at the end."""
-    if agent == "human" and not sys.stdin.isatty():
-        click.echo("reading your moves from standard input", err=True)
+    """Play one task of suite NAME in the terminal: the checks after every turn, `fork`, `goto` and `undo`.
+
+    With --agent, watch an agent play instead.
+    """
     found = suite(name)
     task = _chosen(found, Split(split), which)
-    episode = asyncio.run(_played(found, task, agent))
     console = Console(stderr=True)
-    for turn in episode.turns[1:] if agent != "human" else ():
+    if agent == "human":
+        _play(found, task, console)
+        return
+    episode = asyncio.run(_watched(found, task, agent))
+    for turn in episode.turns[1:]:
         console.print(f"> {turn.text or (turn.action.json() if turn.action else '')}", markup=False)
         console.print(turn.observation, markup=False)
     for verdict in episode.turns[-1].verdicts:
@@ -52,7 +58,20 @@ def _chosen(found: Suite, split: Split, which: str) -> Task:
     return by_id[which]
 
 
-async def _played(found: Suite, task: Task, agent: str) -> Episode:
+def _play(found: Suite, task: Task, console: Console) -> None:
+    """Let a person play. Raises what the suite's environment raises."""
+    if not sys.stdin.isatty():
+        click.echo("reading your moves from standard input", err=True)
+    env = found.make(split=task.split)
+    reader = cast(Reader, make_agent("human"))
+    try:
+        success = PlaySession(env, task, reader=reader, console=console, source=sys.stdin).play()
+    finally:
+        env.close()
+    console.print(f"success: {success}", highlight=False)
+
+
+async def _watched(found: Suite, task: Task, agent: str) -> Episode:
     config = CollectorConfig(workers=1, training=False, retries=0)
     async with Collector(
         {found.name: found.make}, make_agent(agent), Uniform(n=1), config=config

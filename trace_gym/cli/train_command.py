@@ -36,7 +36,8 @@ def command(
 ) -> None:
     """Train as CONFIG says: a TOML file, or one of the packaged presets."""
     with_torch()
-    from trace_gym.assemble import check, recorded, train
+    from trace_gym.assemble import assist, check, recorded, train
+    from trace_gym.train.world import World, launched
 
     if resume:
         if out is None or config or overrides:
@@ -52,11 +53,15 @@ def command(
         click.echo("\n".join(f"# {name}: {value}" for name, value in facts.items()))
         return
     folder = out or Path(settings.run.out or f"runs/{time.strftime('%Y%m%d-%H%M%S')}")
-    with Display(total=settings.run.steps, quiet=as_json) as display:
-        display.note(f"run folder: {folder}")
-        outcome = train(settings, folder, resume=resume, narrator=display)
-        display.note(f"{outcome.reason} after {outcome.steps} steps; run folder: {folder}")
-        display.costs(outcome.cost)
+    with launched():
+        if World.current().rank > 0:
+            assist(settings)
+            return
+        with Display(total=settings.run.steps, quiet=as_json) as display:
+            display.note(f"run folder: {folder}")
+            outcome = train(settings, folder, resume=resume, narrator=display)
+            display.note(f"{outcome.reason} after {outcome.steps} steps; run folder: {folder}")
+            display.costs(outcome.cost)
     if as_json:
         click.echo(json.dumps(_summary(folder, outcome)))
 

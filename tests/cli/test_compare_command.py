@@ -1,0 +1,46 @@
+"""`trace-gym compare` as people type it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from trace_gym.store import Store
+
+Run: TypeAlias = Callable[..., Any]
+WORDS = ("eval", "guess", "wikihop_compact", "--tasks", "12", "--json")
+
+
+def test_the_oracle_is_better_than_nothing(run: Run) -> None:
+    run(*WORDS, "--agent", "noop", "--out", "nothing")
+    run(*WORDS, "--agent", "oracle", "--out", "best")
+    told = run("compare", "nothing", "best", "--json").json()["comparisons"]
+    assert [each["suite"] for each in told] == [None, "guess", "wikihop_compact"]
+    assert all(each["verdict"] == "better" for each in told)
+    assert (told[0]["means"], told[0]["difference"]["tasks"]) == ([0.0, 1.0], 24)
+    assert len(told[0]["disagree"]) == 24
+    table = run("compare", "nothing", "best", "--tasks", "3")
+    assert table.code == 0
+    for text in (
+        "+1.000 [+1.000, +1.000]",
+        "better",
+        "tasks that differ: 24",
+        "middle",
+        "clustered by",
+    ):
+        assert text in table.out, text
+    assert "four times in five" not in table.out, "there is no noise to speak of"
+
+
+def test_a_training_run_stands_for_its_newest_evaluation(run: Run, tmp_path: Path) -> None:
+    Store.create(tmp_path / "t", kind="train", config={}).close()
+    assert "without an evaluation to compare" in run("compare", "t", "t").sentence(1)
+    for step, agent in ((0, "noop"), (7, "oracle")):
+        run("eval", "guess", "--tasks", "5", "--agent", agent, "--out", f"t/eval/step-{step:05d}", "--json")
+    told = run("compare", "t/eval/step-00000", "t", "--json").json()["comparisons"]
+    assert (told[0]["second"], told[0]["means"]) == ("t/eval/step-00007", [0.0, 1.0])
+
+
+def test_one_run_is_no_comparison(run: Run) -> None:
+    run("eval", "guess", "--tasks", "2", "--agent", "noop", "--out", "one", "--json")
+    assert "at least two" in run("compare", "one").sentence(2)
+    assert "holds no run" in run("compare", "one", "two").sentence(1)

@@ -1,0 +1,37 @@
+"""`trace-gym export` as people type it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import duckdb
+
+Run: TypeAlias = Callable[..., Any]
+
+
+def test_every_format_is_written(run: Run) -> None:
+    run("eval", "guess", "--agent", "oracle", "--tasks", "3", "--out", "one", "--json")
+    run("eval", "guess", "--agent", "noop", "--tasks", "2", "--out", "none", "--json")
+    lines = [json.loads(line) for line in run("export", "one").out.splitlines()]
+    assert [(line["task"]["suite"], line["success"]) for line in lines] == [("guess", True)] * 3
+    trajectories = [json.loads(line) for line in run("export", "one", "--format", "atif").out.splitlines()]
+    assert {(t["schema_version"], t["agent"]["name"]) for t in trajectories} == {("ATIF-v1.7", "oracle")}
+    told = run("export", "one", "--format", "messages", "-o", "sft.jsonl")
+    assert (told.code, told.out, "3 episodes in sft.jsonl" in told.err) == (0, "", True)
+    chats = [json.loads(line) for line in Path("sft.jsonl").read_text().splitlines()]
+    assert chats[0]["tools"][0]["function"]["name"] == "guess"
+    assert run("export", "one", "--format", "parquet", "-o", "e.parquet").code == 0
+    assert duckdb.connect().execute("SELECT count(*) FROM 'e.parquet'").fetchone() == (3,)
+    assert run("export", "none", "--format", "messages").out == "", "only what was solved is an example"
+    assert len(run("export", "none", "--format", "messages", "--only", "all").out.splitlines()) == 2
+    assert run("export", "one", "--step", "7").out == ""
+
+
+def test_what_cannot_be_exported_is_said(run: Run) -> None:
+    run("eval", "guess", "--agent", "oracle", "--tasks", "1", "--out", "one", "--json")
+    Path("there").touch()
+    assert "there exists" in run("export", "one", "-o", "there").sentence(2)
+    assert "say into which file" in run("export", "one", "--format", "parquet").sentence(2)
+    assert "cannot write no/x" in run("export", "one", "-o", "no/x").sentence(1)
+    assert "holds no run" in run("export", "nowhere").sentence(1)

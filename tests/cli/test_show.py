@@ -1,0 +1,112 @@
+"""`trace-gym runs` and `trace-gym show` as people type it, on runs of every kind and state."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+from rich.console import Console
+
+from tests.loop_files.runs import SMALL, Listening
+from trace_gym.assemble import train
+from trace_gym.cli.text_tree import Notes, text_tree
+from trace_gym.config import load
+from trace_gym.core.scheduler import Grant
+from trace_gym.core.tree import Anchor
+from trace_gym.store import Store
+from trace_gym.testing import grow_tree, toy_task
+
+Run: TypeAlias = Callable[..., Any]
+
+
+def test_runs_tells_how_every_run_stands(run: Run) -> None:
+    run("eval", "guess", "--agent", "oracle", "--tasks", "4", "--out", "runs/one", "--json")
+    Store.create("runs/cut", kind="train", config={}).close()
+    Path("runs/bad").mkdir()
+    Path("runs/bad/run.sqlite").write_text("this is no database" * 100)
+    with Store.create("runs/live", kind="train", config={}):
+        told = {row["run"]: row for row in run("runs", "--json").json()["runs"]}
+        table = run("runs")
+    assert set(told) == {"one", "cut", "bad", "live"}
+    assert [told[name]["status"] for name in ("one", "cut", "live")] == ["finished", "cut off", "running"]
+    assert (told["one"]["episodes"], told["one"]["success"], told["one"]["kind"]) == (4, 1.0, "eval")
+    assert "not one" in told["bad"]["error"]
+    for text in ("finished", "cut off", "running", "restore it from a copy"):
+        assert text in table.out
+    assert "no folder nowhere" in run("runs", "nowhere").sentence(2)
+
+
+def test_show_tells_what_an_evaluation_found_and_the_tree_of_a_task(run: Run) -> None:
+    run("eval", "guess", "--agent", "oracle", "--tasks", "4", "-k", "2", "--out", "one", "--json")
+    whole = run("show", "one")
+    for text in ("eval, finished, 8 episodes", "1.000 [", "guess.found", "pass^2"):
+        assert text in whole.out, text
+    facts = run("show", "one", "--json").json()
+    assert (facts["episodes"], facts["config"]["tasks"], set(facts["steps_by_number"])) == (8, 4, {"0"})
+    with Store.open("one", read_only=True) as store:
+        key = next(iter(store.played(0)))
+    shown = run("show", "one", key)
+    assert shown.code == 0
+    for text in (
+        key,
+        "guess(number=",
+        "Correct.",
+        "✓",
+        "rollout 0 solved (terminated)",
+        "[+2: 4 of 4 tasks]",
+    ):
+        assert text in shown.out, text
+    assert "2 rollouts" in shown.out
+    assert "2 of 2 solved" in shown.out
+    record = run("show", "one", key.removeprefix("guess/"), "--json").json()
+    assert (record["task"], len(record["episodes"])) == (key, 2)
+    assert "unknown task of the run 'gess/1'" in run("show", "one", "gess/1").sentence(2)
+
+
+def test_show_tells_how_a_training_run_went(run: Run, tmp_path: Path) -> None:
+    config = load("guess", (*SMALL, "run.steps=2", "budget.step_trajectories=24"))
+    train(config, tmp_path / "t", narrator=Listening(), cache=tmp_path / "cache")
+    whole = run("show", "t")
+    for text in ("train, finished", "effective", "Brier"):
+        assert text in whole.out, text
+    with Store.open(tmp_path / "t", read_only=True) as store:
+        mixed = [(step, tree.task.key) for step in (0, 1) for tree in store.forest(step).trees if tree.mixed]
+    step, key = mixed[-1]
+    shown = run("show", "t", key, "--step", str(step))
+    assert f"step {step + 1}, tree " in shown.out
+    for text in (" V 0.", " A +", " A -", "[+"):
+        assert text in shown.out, text
+    assert "step 1, tree" in run("show", "t", next(iter(_keys(tmp_path / "t"))), "--step", "0").out
+    assert {row["run"] for row in run("runs", "t", "--json").json()["runs"]} >= {"t", "eval/step-00000"}
+
+
+def _keys(folder: Path) -> list[str]:
+    with Store.open(folder, read_only=True) as store:
+        return list(store.played(0))
+
+
+@pytest.fixture
+def drawn() -> Callable[..., list[str]]:
+    def draw(*spellings: str, notes: Notes | None = None) -> list[str]:
+        tree = grow_tree(*spellings, task=toy_task())
+        console = Console(width=200, color_system=None)
+        with console.capture() as captured:
+            console.print(text_tree(tree, notes or Notes()))
+        return [line.rstrip() for line in captured.get().splitlines()]
+
+    return draw
+
+
+def test_branches_forks_and_ends_are_told_apart(drawn: Callable[..., list[str]]) -> None:
+    grant = Grant(3, Anchor(0, 1), 2, "flip .62")
+    notes = Notes({0: 0.25, 1: 0.75}, {1: [grant]}, {2: 0.5, 3: -0.5})
+    lines = drawn("0 1 2 +", "1 3 -", "0 4 !", "0 5 .", notes=notes)
+    text = "\n".join(lines)
+    assert "V 0.25" in lines[0]
+    (fork,) = [line for line in lines if "[+2: flip .62]" in line]
+    assert "V 0.75" in fork
+    assert "solved (terminated)" in text
+    assert "not solved (terminated)" in text
+    assert "no outcome (invalid" in text
+    assert "is running" in text
+    assert ("A +0.50" in text, "A -0.50" in text) == (True, True)

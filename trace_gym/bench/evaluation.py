@@ -1,0 +1,94 @@
+"""How good adaptive evaluation is: coverage of its intervals, and how much of the best allocation's saving it
+reaches, simulated on spreads of success and on recorded runs.
+
+Leaves out how long anything takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trace_gym.statistics.simulation import Population, Simulated, simulate
+from trace_gym.store import Store
+
+TASKS = 200
+SPREADS: Mapping[str, tuple[float, float]] = {
+    "half-known (Beta .3 .3)": (0.3, 0.3),
+    "mostly hard (Beta .2 .6)": (0.2, 0.6),
+    "even (Beta 1 1)": (1.0, 1.0),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One cell of the table: a population, the budget in attempts a task, the attempts known beforehand."""
+
+    population: str
+    budget: float
+    prior: int
+    found: Simulated
+
+    def json(self) -> dict[str, Any]:
+        """The row as JSON data."""
+        found = self.found
+        return {
+            "population": self.population,
+            "budget": self.budget,
+            "prior_attempts": self.prior,
+            "runs": found.runs,
+            "coverage": found.covered / found.runs,
+            "coverage_anytime": found.covered_always / found.runs,
+            "bias_in_errors": found.bias,
+            "half_width": found.half_width,
+            "spent": found.spent,
+            "uniform_would_spend": found.uniform,
+            "best_would_spend": found.best,
+            "saving_reached": found.saving,
+            "saving_reachable": found.reachable,
+        }
+
+
+def spreads(seed: int) -> dict[str, Population]:
+    """Populations drawn from the spreads above, and one of tasks most of which are never or always solved."""
+    rng = np.random.default_rng(seed)
+    drawn = {name: rng.beta(a, b, size=TASKS) for name, (a, b) in SPREADS.items()}
+    certain = np.concatenate([np.zeros(80), np.ones(60), rng.random(TASKS - 140)])
+    everything = {**drawn, "70 % certain": certain}
+    return {name: Population(success, np.ones(len(success))) for name, success in everything.items()}
+
+
+def recorded(folder: Path) -> Population:
+    """The tasks of an evaluation that was kept: their success shares, and the tokens (turns, for agents
+    without tokens) of an attempt. Raises RunFolderError."""
+    with Store.open(folder, read_only=True) as store:
+        trees = store.forest(0).trees
+    shares, prices = [], []
+    for tree in trees:
+        episodes = [tree.episode(number) for number, r in enumerate(tree.rollouts) if r.stop is not None]
+        scored = [episode for episode in episodes if episode.success is not None]
+        if scored:
+            shares.append(float(np.mean([bool(episode.success) for episode in scored])))
+            tokens = float(np.mean([episode.cost.decoded for episode in scored]))
+            prices.append(tokens or float(np.mean([len(episode.turns) - 1 for episode in scored])))
+    return Population(np.array(shares), np.array(prices))
+
+
+def measure(
+    populations: Mapping[str, Population],
+    *,
+    budgets: Sequence[float],
+    priors: Sequence[int],
+    runs: int,
+    seed: int,
+) -> Iterable[Row]:
+    """Every population at every budget, cold and with attempts known from another evaluation."""
+    for name, population in populations.items():
+        for prior in priors:
+            for budget in budgets:
+                found = simulate(population, budget=budget, runs=runs, seed=seed, prior=prior)
+                yield Row(name, budget, prior, found)

@@ -1,0 +1,84 @@
+"""`trace-gym bench evaluation`: coverage and saving of adaptive evaluation, simulated and on recorded runs.
+
+Leaves out the measuring itself.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from trace_gym.bench.evaluation import Row, measure, recorded, spreads
+from trace_gym.cli.bench_command import deliver, output_options
+
+
+@click.command(
+    "evaluation",
+    epilog="Examples: trace-gym bench evaluation --runs 50 | trace-gym bench evaluation runs/e --json",
+)
+@click.argument("recordings", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--runs", type=click.IntRange(min=2), default=200, show_default=True, help="Evaluations a cell."
+)
+@click.option(
+    "--budget", "budgets", type=float, multiple=True, default=(8.0, 16.0, 32.0, 64.0), help="Attempts a task."
+)
+@click.option(
+    "--prior", "priors", type=int, multiple=True, default=(0, 16), help="Attempts a task known beforehand."
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@output_options
+def command(
+    recordings: tuple[Path, ...],
+    runs: int,
+    budgets: tuple[float, ...],
+    priors: tuple[int, ...],
+    seed: int,
+    as_json: bool,
+    out: Path | None,
+) -> None:
+    """Simulate adaptive evaluations of RECORDINGS (run folders of evaluations with many attempts a task); of
+    made-up spreads where none is named."""
+    populations = {str(folder): recorded(folder) for folder in recordings} or spreads(seed)
+    rows = list(measure(populations, budgets=budgets, priors=priors, runs=runs, seed=seed))
+    facts = {"seed": seed, "rows": [row.json() for row in rows]}
+    deliver(facts, as_json=as_json, out=out, tell=lambda: _tell(rows))
+
+
+def _tell(rows: list[Row]) -> None:
+    title = "adaptive evaluation; spending in attempts a task"
+    table = Table(
+        *(
+            "tasks",
+            "known",
+            "spent",
+            "+-",
+            "coverage",
+            "anytime",
+            "bias",
+            "uniform",
+            "best",
+            "saving reached",
+            "reachable",
+        ),
+        title=title,
+    )
+    for row in rows:
+        found = row.found
+        table.add_row(
+            row.population,
+            str(row.prior),
+            f"{found.spent:.1f}",
+            f"{found.half_width:.4f}",
+            f"{found.covered / found.runs:.3f}",
+            f"{found.covered_always / found.runs:.3f}",
+            f"{found.bias:+.2f}",
+            f"{found.uniform:.1f}",
+            f"{found.best:.1f}",
+            f"{found.saving:.2f}",
+            f"{found.reachable:.2f}",
+        )
+    Console().print(table)

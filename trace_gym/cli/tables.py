@@ -1,0 +1,119 @@
+"""What an evaluation found, as tables on a console. What the numbers mean is told in `evaluate.report`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from trace_gym.evaluate import Report
+from trace_gym.statistics import Interval, TurnRow
+
+TURNS_SHOWN = 12
+
+
+def interval_text(interval: Interval) -> str:
+    """`0.412 [0.371, 0.455]`, or a dash where nothing was measured."""
+    if interval.mean is None or interval.low is None or interval.high is None:
+        return "-"
+    return f"{interval.mean:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+
+
+def print_report(console: Console, report: Report, *, title: str) -> None:
+    """An evaluation as tables: success with its interval, episodes and cost, checks, turns."""
+    table = Table("", "success, 95 %", title=title)
+    for name, interval in report.by.items():
+        table.add_row(name, interval_text(interval))
+    table.add_row("all tasks", f"[bold]{interval_text(report.success)}[/bold]  ({_clusters(report.success)})")
+    if report.score is not None:
+        table.add_row("mean of the parts", f"[bold]{interval_text(report.score)}[/bold]")
+    if report.possible is not None and report.missing:
+        low, high = report.possible
+        lost = f"{report.missing} attempts without an outcome"
+        table.add_row("possible", f"{low:.3f} to {high:.3f}, had {lost} failed or succeeded")
+    for name, passes in (("pass@", report.pass_at), ("pass^", report.pass_all)):
+        for k, interval in passes.items():
+            if k > 1:
+                table.add_row(f"{name}{k}", interval_text(interval))
+    console.print(table)
+    if report.adaptive is not None and report.success.mean is not None:
+        console.print(_adaptively(report.adaptive), highlight=False)
+    _print_facts(console, report)
+    _print_checks(console, report)
+    _print_turns(console, report.survival)
+
+
+def _adaptively(facts: Mapping[str, Any]) -> str:
+    """What an adaptive evaluation saved, in words."""
+    low, high = facts["anytime"]
+    uniform, best = (f"{facts[name]:,.0f}" for name in ("uniform_would_spend", "best_would_spend"))
+    return (
+        f"{facts['rounds']} rounds, {facts['spent']:,.0f} {facts['unit']}; for the same interval, as many "
+        f"attempts at every task would spend about {uniform}, the best allocation {best}. "
+        f"Had you stopped it because of what you saw: [{low:.3f}, {high:.3f}]."
+    )
+
+
+def _clusters(interval: Interval) -> str:
+    """What carries an interval, in words."""
+    if interval.unit == "attempt":
+        return "of this fixed set of tasks"
+    if interval.unit == "task":
+        return f"{interval.clusters} tasks; too few families to cluster by"
+    return f"clustered by {interval.clusters} families"
+
+
+def _print_facts(console: Console, report: Report) -> None:
+    facts = Table(title="episodes and cost", show_header=False)
+    of = "" if report.planned == report.tasks else f" (of {report.planned} planned)"
+    facts.add_row("episodes", f"{report.episodes} of {report.tasks} tasks{of}")
+    facts.add_row("invalid (not counted)", _listed(report.invalid, report.failures))
+    facts.add_row("censored (not counted)", str(report.censored))
+    if report.undecided:
+        facts.add_row("undecided (not counted)", str(report.undecided))
+    facts.add_row("stopped by", ", ".join(f"{name} {count}" for name, count in sorted(report.stops.items())))
+    facts.add_row("turns per episode", f"{report.turns_per_episode:.2f}")
+    for name, value in report.cost.items():
+        if value:
+            facts.add_row(name, f"{value:,.2f}{_per_success(report, name)}")
+    console.print(facts)
+
+
+def _per_success(report: Report, name: str) -> str:
+    if report.adaptive is not None:
+        return ""
+    if report.cost_per_success is None:
+        return "  (no success)"
+    ratio = report.cost_per_success[name]
+    bounds = "" if ratio.low is None or ratio.high is None else f" [{ratio.low:,.2f}, {ratio.high:,.2f}]"
+    return f"  ({ratio.mean or 0.0:,.2f}{bounds} per success)"
+
+
+def _print_checks(console: Console, report: Report) -> None:
+    if not report.checks:
+        return
+    checks = Table("check", "passed", "of", "rate, 95 %", title="checks at the end of an episode")
+    for name, rate in sorted(report.checks.items()):
+        checks.add_row(name, str(rate.passed), str(rate.found), interval_text(rate.rate))
+    console.print(checks)
+
+
+def _print_turns(console: Console, rows: tuple[TurnRow, ...]) -> None:
+    """The turns at which episodes ended, thinned out where there are many."""
+    if len(rows) < 2:
+        return
+    places = range(len(rows))
+    if len(rows) > TURNS_SHOWN:
+        places = range(0, len(rows), -(-len(rows) // TURNS_SHOWN))
+    table = Table("after turn", "at risk", "still playing, 95 %", "solved", "failed", title="turn by turn")
+    for row in [rows[place] for place in sorted({*places, len(rows) - 1})]:
+        bounds = "" if row.low is None or row.high is None else f" [{row.low:.3f}, {row.high:.3f}]"
+        shares = (f"{row.playing:.3f}{bounds}", f"{row.solved_by:.3f}", f"{row.failed_by:.3f}")
+        table.add_row(str(row.turn), str(row.at_risk), *shares)
+    console.print(table)
+
+
+def _listed(count: int, causes: Mapping[str, int]) -> str:
+    return f"{count}" + (f" ({', '.join(f'{c} {n}' for c, n in sorted(causes.items()))})" if causes else "")

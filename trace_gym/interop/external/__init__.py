@@ -1,0 +1,1 @@
+"""Unmodified programs written against the OpenAI SDK as agents: see `agent` for the contract."""

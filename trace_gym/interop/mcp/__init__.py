@@ -1,0 +1,1 @@
+"""Any MCP server's tools as an environment: see `suite`."""
