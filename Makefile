@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= runs/demo
+JOBS ?= 2
 
 .PHONY: demo test unit check setup clean
 setup: $(VENV)/.ready
@@ -25,8 +26,8 @@ check: setup  ## style, types and the import law
 unit: setup  ## the tests that take seconds
 	$(BIN)/pytest -m "not slow"
 
-test: check  ## everything
-	$(BIN)/pytest
+test: check  ## everything, on JOBS processes of one thread each
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
