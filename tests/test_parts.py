@@ -14,7 +14,7 @@ def test_schedulers_are_methods_and_pairs() -> None:
         make_scheduler("tree_po", {}, seed=0)
 
 
-@pytest.mark.parametrize("name", ["beta", "value_head", "fusion"])
+@pytest.mark.parametrize("name", ["beta", "value_head", "bayes", "fusion"])
 def test_every_predictor_speaks_before_it_has_learnt(name: str) -> None:
     predictor = make_predictor(name, {}, seed=0)
     assert predictor is not None
@@ -34,6 +34,13 @@ def test_fusion_hands_options_down() -> None:
         make_predictor("fusion", {"decai": 0.5}, seed=0)
     with pytest.raises(UnknownName, match="option of option 'beta' of predictor 'fusion' 'strengt'"):
         make_predictor("fusion", {"beta": {"strengt": 1.0}}, seed=0)
+    bayes = make_predictor("fusion", {"learned": "bayes", "bayes": {"rank": 4}}, seed=0)
+    assert bayes is not None
+    assert "posterior" in bayes.state_dict()["learned"]
+    with pytest.raises(UnknownName, match="option 'learned' of predictor 'fusion' 'baies'; did you mean"):
+        make_predictor("fusion", {"learned": "baies"}, seed=0)
+    with pytest.raises(BadConfig, match="has options of 'bayes', but learned = 'value_head'"):
+        make_predictor("fusion", {"bayes": {"rank": 4}}, seed=0)
     with pytest.raises(BadConfig, match="option 'beta' of predictor 'fusion' is a table"):
         make_predictor("fusion", {"beta": 3}, seed=0)
 

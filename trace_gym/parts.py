@@ -22,7 +22,8 @@ from trace_gym.schedule.fusion import Fusion
 
 AGENTS = "trace_gym.agents"
 RENDERERS = "trace_gym.renderers"
-PREDICTORS = ("none", "beta", "value_head", "fusion")
+LEARNED = ("value_head", "bayes")
+PREDICTORS = ("none", "beta", *LEARNED, "fusion")
 NATIVE_RENDERERS = {"tiny": "compact", "smollm2": "smollm2"}
 
 
@@ -76,27 +77,38 @@ def make_predictor(name: str, options: Mapping[str, Any], *, seed: int) -> Predi
         return counting
     if name == "fusion":
         return _fusion(options, seed=seed)
-    return _value_head(f"predictor {name!r}", options, seed=seed)
+    return _learned(name, f"predictor {name!r}", options, seed=seed)
 
 
 def _fusion(options: Mapping[str, Any], *, seed: int) -> Predictor:
-    """Both predictors as one; tables `beta` and `value_head` among the options are theirs."""
-    own = {key: value for key, value in options.items() if key not in ("beta", "value_head")}
-    parts = {key: options.get(key, {}) for key in ("beta", "value_head")}
+    """A learned predictor, named by the option `learned`, and counts as one; tables by their names among the
+    options are theirs."""
+    own = {key: value for key, value in options.items() if key not in (*LEARNED, "beta", "learned")}
+    name = options.get("learned", LEARNED[0])
+    if name not in LEARNED:
+        raise unknown("option 'learned' of predictor 'fusion'", str(name), list(LEARNED))
+    for other in LEARNED:
+        if other != name and other in options:
+            raise BadConfig(f"predictor 'fusion' has options of {other!r}, but learned = {name!r}")
+    parts = {key: options.get(key, {}) for key in ("beta", name)}
     for key, value in parts.items():
         if not isinstance(value, Mapping):
             raise BadConfig(f"option {key!r} of predictor 'fusion' is a table of options, got {value!r}")
-    learned = _value_head("option 'value_head' of predictor 'fusion'", parts["value_head"], seed=seed)
+    learned = _learned(name, f"option {name!r} of predictor 'fusion'", parts[name], seed=seed)
     counts = _built(BetaPredictor, "option 'beta' of predictor 'fusion'", parts["beta"], {})
     fused: Predictor = _built(Fusion, "predictor 'fusion'", own, {"learned": learned, "counts": counts})
     return fused
 
 
-def _value_head(what: str, options: Mapping[str, Any], *, seed: int) -> Predictor:
+def _learned(name: str, what: str, options: Mapping[str, Any], *, seed: int) -> Predictor:
     with_torch()
+    from trace_gym.train.bayes_head import BayesHead
     from trace_gym.train.value_head import ValueHead
 
-    learned: Predictor = _built(ValueHead, what, options, {"seed": seed})
+    if name == "bayes":
+        learned: Predictor = _built(BayesHead, what, options, {})
+    else:
+        learned = _built(ValueHead, what, options, {"seed": seed})
     return learned
 
 

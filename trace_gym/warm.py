@@ -22,7 +22,7 @@ from trace_gym.core.errors import BadConfig
 from trace_gym.core.package import cache_folder
 from trace_gym.core.task import Split, Task
 from trace_gym.core.tree import Forest
-from trace_gym.environment.registry import Suite
+from trace_gym.environment.registry import Suite, suite
 from trace_gym.model.load import load_model
 from trace_gym.model.quiet import quiet
 from trace_gym.model.tiny import make_tiny
@@ -42,7 +42,8 @@ FORMAT = 4
 class WarmConfig:
     """The shape of the model and how it is warmed up: `demos` episodes with a share `noise` of random
     actions, which with `clumsy` are imitated too (so that the model knows all moves, and makes that share of
-    them at random), then `steps` optimiser steps of `batch_tokens` tokens at `lr`."""
+    them at random), then `steps` optimiser steps of `batch_tokens` tokens at `lr`. `suites` are those that it
+    is shown, by spec (none: those it shall play)."""
 
     hidden: int = 128
     layers: int = 3
@@ -55,6 +56,7 @@ class WarmConfig:
     batch_tokens: int = 3072
     lr: float = 1e-3
     seed: int = 0
+    suites: tuple[str, ...] = ()
 
 
 def warm_tiny(
@@ -65,15 +67,16 @@ def warm_tiny(
     note: Callable[[str], None],
     progress: Callable[[CloningStep], None],
 ) -> Path:
-    """The folder of the warm model for these suites and settings; made now if the cache has none.
+    """The folder of the warm model that shall play `suites`; made now if the cache has none.
 
     `progress` is called as training goes. Raises BadConfig where no suite has an oracle and for a
     shape that no model can have.
     """
+    shown = [suite(spec) for spec in config.suites] or suites
     folder = cache_folder(cache) / "tiny" / _key(suites, config)
     if folder.is_dir():
         return folder
-    vocabulary = [word for suite in suites for word in suite.env_class.vocabulary]
+    vocabulary = [word for each in (*suites, *shown) for word in each.env_class.vocabulary]
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder.parent, prefix=".warming-") as scratch:
         try:
@@ -88,8 +91,8 @@ def warm_tiny(
         except ValueError as error:
             raise BadConfig(f"section 'warmstart': {error}") from error
         loaded = load_model(fresh)
-        note(f"warm start: {config.demos} demonstrations of {', '.join(suite.spec for suite in suites)}")
-        forest = demonstrate(suites, config, fresh)
+        note(f"warm start: {config.demos} demonstrations of {', '.join(each.spec for each in shown)}")
+        forest = demonstrate(shown, config, fresh)
         found = warm_start(
             loaded.model,
             [forest],
@@ -135,6 +138,6 @@ def demonstrate(
 
 
 def _key(suites: Sequence[Suite], config: WarmConfig) -> str:
-    facts = {"format": FORMAT, "suites": [suite.spec for suite in suites], **asdict(config)}
+    facts = {"format": FORMAT, "played": [suite.spec for suite in suites], **asdict(config)}
     digest = hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=8).hexdigest()
     return f"{'-'.join(suite.name for suite in suites)}-{digest}"

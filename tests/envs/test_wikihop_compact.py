@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from trace_gym.core.action import Action
+from trace_gym.core.errors import UnknownName
 from trace_gym.core.task import Split, Task
 from trace_gym.environment.registry import Suite
 from trace_gym.environment.spaces import ActionSpace
@@ -143,3 +144,19 @@ def test_a_fork_goes_on_as_if_nothing_had_happened(strategy: Any) -> None:
 def test_certified(certify_suite: Any) -> None:
     suite = Suite("wikihop_compact", "wikihop_compact", WikiHopCompact)
     certify_suite(suite, Plan(tasks=8, episodes=60, forks=15, fuzz=400, scan=300))
+
+
+def test_several_levels_take_turns() -> None:
+    both = WikiHopCompact.tasks(Split.TRAIN, level="clear,standard")
+    clear, standard = (WikiHopCompact.tasks(Split.TRAIN, level=level) for level in ("clear", "standard"))
+    assert len(both) == len(clear) + len(standard)
+    assert [both[i].id.split("-")[0] for i in (0, 1, 2, 999, 1000)] == [
+        "clear",
+        "standard",
+        "clear",
+        "standard",
+        "clear",
+    ]
+    assert {both[i].id for i in range(48)} == {each[i].id for each in (clear, standard) for i in range(24)}
+    with pytest.raises(UnknownName, match="unknown wikihop level 'cler'"):
+        WikiHopCompact.tasks(Split.TRAIN, level="clear,cler")

@@ -67,8 +67,8 @@ def wide_pool(
     folder: Path,
     narrator: Narrator,
     *,
-    sample: int = 600,
-    attempts: int = 8,
+    sample: int = 400,
+    attempts: int = 16,
     cache: Path | None = None,
 ) -> Pool:
     """The wide pool of a configuration with one suite, measured once and kept in `folder/pool.json`; the ids

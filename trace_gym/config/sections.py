@@ -224,7 +224,8 @@ class EvalSection(Section):
 class WarmstartSection(Section):
     """How `tiny` is made: its shape (`hidden` size, `layers`, attention `heads`), and `steps` of
     behaviour cloning, `batch_tokens` each at `lr`, from `demos` oracle episodes in which a part `noise`
-    of the actions is random; with `clumsy` those are imitated too."""
+    of the actions is random; with `clumsy` those are imitated too. `suites` are those it is shown, by spec
+    (none: those of the run)."""
 
     hidden: AtLeastOne = 128
     layers: AtLeastOne = 3
@@ -236,6 +237,12 @@ class WarmstartSection(Section):
     batch_tokens: AtLeastOne = 3072
     lr: Positive = 1e-3
     seed: Annotated[int, Field(ge=0)] = 0
+    suites: Annotated[tuple[str, ...], Listed] = ()
+
+    @field_validator("suites", mode="before")
+    @classmethod
+    def _as_list(cls, suites: object) -> object:
+        return [suites] if isinstance(suites, str) else suites
 
 
 class RunConfig(Section):

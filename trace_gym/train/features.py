@@ -41,9 +41,13 @@ class Records:
         """The success rate over all tasks, shrunk to 1/2."""
         return (self.won + 1.0) / (self.seen + 2.0)
 
+    def of(self, task: str) -> tuple[float, float]:
+        """(successes, rollouts) from the root of a task."""
+        return (self.tasks or {}).get(task, (0.0, 0.0))
+
     def log_odds(self, task: str) -> tuple[float, float]:
         """(how far the log-odds of a task's own rate are from the base's, how many rollouts tell so)."""
-        won, seen = (self.tasks or {}).get(task, (0.0, 0.0))
+        won, seen = self.of(task)
         rate = (won + self.prior * self.base) / (seen + self.prior)
         return math.log(rate / (1.0 - rate)) - math.log(self.base / (1.0 - self.base)), seen
 

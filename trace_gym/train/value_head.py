@@ -6,12 +6,11 @@ It serves the allocator alone; no gradient reaches the policy. Leaves out what p
 
 from __future__ import annotations
 
-import base64
 import copy
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 from zlib import crc32
 
 import numpy as np
@@ -23,10 +22,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, gelu
 from trace_gym.core.predictor import Prediction, Prefix
 from trace_gym.core.targets import bare_only, own_outcome, prefixes, recursive_backup
 from trace_gym.core.tree import Forest, RolloutTree
-from trace_gym.train.calibration import Calibration
-from trace_gym.train.features import PLAIN, Records, plain_features
-
-Array: TypeAlias = NDArray[np.float32]
+from trace_gym.train.head import Array, Head, kind_of, packed, unpacked
 
 HELD_OUT = 5
 """Every fifth tree judges when to stop and is not learnt from."""
@@ -74,7 +70,7 @@ class Lessons:
         return len(self.target)
 
 
-class ValueHead:
+class ValueHead(Head):
     """Implements core's Predictor.
 
     Targets: "own", the outcome of every rollout at the prefixes it played itself, with cross-entropy; "bare",
@@ -107,14 +103,12 @@ class ValueHead:
         for name, value in {"memory": memory, "batch": batch, "passes": passes, "width": width}.items():
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
-        self._targets, self._verdicts, self._memory, self._batch = targets, verdicts, memory, batch
+        super().__init__(verdicts=verdicts)
+        self._targets, self._memory, self._batch = targets, memory, batch
         self._passes, self._patience, self._width = passes, patience, width
         self._lr, self._weight_decay, self._seed = lr, weight_decay, seed
-        self._records = Records()
-        self._calibration = {"root": Calibration(), "prefix": Calibration()}
         self._lessons: list[Lessons] = []
         self._step = 0
-        self._hidden = 0
         self._network: Network | None = None
         self._centre, self._scale = np.zeros(0, np.float32), np.ones(0, np.float32)
 
@@ -128,64 +122,43 @@ class ValueHead:
             means = self._judge(self._network, self._features(prefixes))
         sure = {kind: calibration.concentration() for kind, calibration in self._calibration.items()}
         return [
-            Prediction(float(np.clip(mean, 0.01, 0.99)), sure["prefix" if prefix.depth else "root"])
+            Prediction(float(np.clip(mean, 0.01, 0.99)), sure[kind_of(prefix)])
             for mean, prefix in zip(means, prefixes, strict=True)
         ]
 
-    def learn(self, forest: Forest) -> Mapping[str, float]:
-        """Learn from a step. Returns, measured before: `brier_root` and `brier_prefix` of bare rollouts; and
-        of the learning itself: labels, passes, held-out loss before and after, concentrations."""
-        metrics = self._score(forest)
-        self._resize(forest)
+    def _forget(self) -> None:
+        self._network, self._lessons = None, []
+
+    def _study(self, forest: Forest) -> dict[str, float]:
+        """Labels, passes, held-out loss before and after."""
         self._lessons = [*self._lessons, self._lessons_of(forest)][-self._memory :]
-        self._records.fade()
-        for tree in forest.trees:
-            for node, outcome in bare_only(tree):
-                if node == 0:
-                    self._records.add(tree.task.key, outcome)
-        metrics |= self._fit()
+        self._record(forest)
+        metrics = self._fit()
         self._step += 1
-        return metrics | {
-            f"concentration_{kind}": calibration.concentration()
-            for kind, calibration in self._calibration.items()
-        }
+        return metrics
 
     def state_dict(self) -> dict[str, Any]:
         """Network, lessons, records and calibration, as JSON data; arrays exactly, in base64."""
         network = self._network.state_dict() if self._network else {}
-        return {
+        return super().state_dict() | {
             "step": self._step,
-            "hidden": self._hidden,
-            "network": {name: _packed(tensor.numpy()) for name, tensor in network.items()},
-            "centre": _packed(self._centre),
-            "scale": _packed(self._scale),
-            "lessons": [[_packed(x) for x in (ls.features, ls.target, ls.held)] for ls in self._lessons],
-            "records": self._records.state_dict(),
-            "calibration": {kind: c.state_dict() for kind, c in self._calibration.items()},
+            "network": {name: packed(tensor.numpy()) for name, tensor in network.items()},
+            "centre": packed(self._centre),
+            "scale": packed(self._scale),
+            "lessons": [[packed(x) for x in (ls.features, ls.target, ls.held)] for ls in self._lessons],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Stand where `state_dict` stood."""
-        self._step, self._hidden = int(state["step"]), int(state["hidden"])
+        super().load_state_dict(state)
+        self._step = int(state["step"])
         self._network = None
         if state["network"]:
-            weights = {name: torch.from_numpy(_unpacked(part)) for name, part in state["network"].items()}
+            weights = {name: torch.from_numpy(unpacked(part)) for name, part in state["network"].items()}
             self._network = Network(len(weights["straight"]), len(weights["out"]))
             self._network.load_state_dict(weights)
-        self._centre, self._scale = _unpacked(state["centre"]), _unpacked(state["scale"])
-        self._lessons = [Lessons(*map(_unpacked, parts)) for parts in state["lessons"]]
-        self._records.load_state_dict(state["records"])
-        for kind, calibration in self._calibration.items():
-            calibration.load_state_dict(state["calibration"][kind])
-
-    def _features(self, prefixes: Sequence[Prefix]) -> Array:
-        """(N, PLAIN + 1 + D): the plain features, whether there is a hidden state, and the hidden state."""
-        rows = np.zeros((len(prefixes), PLAIN + 1 + self._hidden), dtype=np.float32)
-        for row, prefix in zip(rows, prefixes, strict=True):
-            row[:PLAIN] = plain_features(prefix, self._records, verdicts=self._verdicts)
-            if prefix.hidden is not None and len(prefix.hidden) == self._hidden:
-                row[PLAIN], row[PLAIN + 1 :] = 1.0, prefix.hidden
-        return rows
+        self._centre, self._scale = unpacked(state["centre"]), unpacked(state["scale"])
+        self._lessons = [Lessons(*map(unpacked, parts)) for parts in state["lessons"]]
 
     def _standardised(self, features: Array) -> Tensor:
         return torch.from_numpy(((features - self._centre) / self._scale).clip(-5.0, 5.0))
@@ -194,12 +167,6 @@ class ValueHead:
     def _judge(self, network: Network, features: Array) -> Array:
         judged: Array = network(self._standardised(features)).sigmoid().numpy()
         return judged
-
-    def _resize(self, forest: Forest) -> None:
-        """Take note of the size of the policy's hidden state."""
-        sizes = [len(turn.hidden) for tree in forest.trees for turn in tree.turns if turn.hidden is not None]
-        if sizes and sizes[0] != self._hidden:
-            self._hidden, self._network, self._lessons = sizes[0], None, []
 
     def _labels(self, tree: RolloutTree) -> list[tuple[int, float]]:
         """(node, target) at nodes where play could go on."""
@@ -220,25 +187,6 @@ class ValueHead:
             target += [value for _, value in labels]
             held += [apart] * len(labels)
         return Lessons(self._features(asked), np.array(target, np.float32), np.array(held, np.bool_))
-
-    def _score(self, forest: Forest) -> dict[str, float]:
-        """Compare predictions with a step's outcomes; remember groups of rollouts for calibration."""
-        errors: dict[str, list[float]] = {"root": [], "prefix": []}
-        for tree in forest.trees:
-            nodes = sorted({node for node, _ in own_outcome(tree)})
-            means = {n: p.mean for n, p in zip(nodes, self.predict(prefixes(tree, nodes)), strict=True)}
-            ends, outcomes = tree.leaves(), tree.outcomes()
-            for node, outcome in bare_only(tree):
-                if node not in ends:
-                    errors["prefix" if node else "root"].append((means[node] - outcome) ** 2)
-            won: dict[int, list[float]] = {}
-            for leaf, rollout in ends.items():
-                if leaf in outcomes:
-                    won.setdefault(tree.rollouts[rollout].anchor, []).append(outcomes[leaf])
-            for anchor, results in won.items():
-                kind = "prefix" if anchor else "root"
-                self._calibration[kind].add(means[anchor], int(sum(results)), len(results))
-        return {f"brier_{kind}": float(np.mean(these)) for kind, these in errors.items() if these}
 
     def _fit(self) -> dict[str, float]:
         """Minibatch passes over the remembered lessons, stopped by the held-out part."""
@@ -286,13 +234,3 @@ class ValueHead:
     @torch.no_grad()
     def _held_out_loss(self, network: Network, x: Tensor, y: Tensor) -> float:
         return float(self._loss(network(x), y)) if len(y) else 0.0
-
-
-def _packed(array: NDArray[Any]) -> dict[str, Any]:
-    data = base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
-    return {"dtype": array.dtype.str, "shape": list(array.shape), "data": data}
-
-
-def _unpacked(stored: Mapping[str, Any]) -> NDArray[Any]:
-    flat = np.frombuffer(base64.b64decode(stored["data"]), dtype=stored["dtype"])
-    return flat.reshape(stored["shape"]).copy()

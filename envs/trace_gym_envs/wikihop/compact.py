@@ -121,8 +121,10 @@ class WikiHopCompact(AgenticEnv):
 
     @classmethod
     def tasks(cls, split: Split, *, level: str = "clear") -> Sequence[Task]:
-        """`level` names the worlds: `clear` (no paraphrase), `plain`, `gentle`, `standard`, `hard`."""
-        names = world_names(split, level)
+        """`level` names the worlds: `clear` (no paraphrase), `plain`, `gentle`, `standard`, `hard`; several
+        are listed with commas and take turns."""
+        levels = [world_names(split, name) for name in level.split(",")]
+        names = [name for together in zip(*levels, strict=True) for name in together]
 
         def make(index: int) -> Task:
             number, place = divmod(index, len(names))
