@@ -39,6 +39,7 @@ class Spawner:
         self._nice = os.getpriority(os.PRIO_PROCESS, 0)
         self._nice_of_commands = min(self._nice + (NICE if grouped else 0), 19)
         self.able = hasattr(os, "posix_spawn") and (not grouped or holds("CapEff", CAP_SYS_NICE))
+        self._processors = os.sched_getaffinity(0)
         self._limits: dict[str, int] | None = None
         self._whole = self._condition()
         os.umask(0o022)
@@ -53,7 +54,6 @@ class Spawner:
         self.able &= not request["watch_bytes"]  # without control groups a child has limits of its own
         if not self.able or request["op"] != "run" or not self._limited(request["rlimits"]):
             return None
-        before = os.sched_getaffinity(0)
         self._become()
         try:
             return _spawned(request, streams)
@@ -63,7 +63,7 @@ class Spawner:
             self.able = False
             return None
         finally:
-            self._return(before)
+            self._return()
 
     def victims(self, first: bool) -> None:
         """Are the processes that the agent starts from now on to die first where memory runs out?"""
@@ -92,13 +92,14 @@ class Spawner:
     def _become(self) -> None:
         """Be what a command is. The saved user remains, by which the way back leads, and for whose sake
         nobody may trace this process or change its limits; a program that runs has none."""
+        self._roam()
         self.victims(True)
         if self._nice_of_commands != self._nice:
             os.setpriority(os.PRIO_PROCESS, 0, self._nice_of_commands)
         if self._uid is not None:
             os.setresuid(self._uid, self._uid, 0)
 
-    def _return(self, processors: set[int]) -> None:
+    def _return(self) -> None:
         """Be the agent again, whatever the program has meanwhile done to a process that was of its user."""
         if self._uid is not None:
             os.setresuid(0, 0, 0)
@@ -107,10 +108,14 @@ class Spawner:
             if os.sched_getscheduler(0) != os.SCHED_OTHER:
                 os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
             os.setpriority(os.PRIO_PROCESS, 0, self._nice)
-        if os.sched_getaffinity(0) != processors:
-            os.sched_setaffinity(0, processors)
+        self._roam()
         self.victims(False)
         os.chdir("/")  # stays in no folder that is to be taken away
+
+    def _roam(self) -> None:
+        """Take back what processors a command has chosen for the agent: the next command would share them."""
+        if os.sched_getaffinity(0) != self._processors:
+            os.sched_setaffinity(0, self._processors)
 
 
 def _spawned(request: dict[str, Any], streams: tuple[int, int, int]) -> int | None:
