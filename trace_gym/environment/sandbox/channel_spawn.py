@@ -38,7 +38,7 @@ class Spawner:
         self._libc = ctypes.CDLL(None)
         self._nice = os.getpriority(os.PRIO_PROCESS, 0)
         self._nice_of_commands = min(self._nice + (NICE if grouped else 0), 19)
-        self.able = hasattr(os, "posix_spawn") and (not grouped or holds("CapEff", CAP_SYS_NICE))
+        self.able = hasattr(os, "posix_spawn") and (not grouped or _may_return())
         self._processors = os.sched_getaffinity(0)
         self._limits: dict[str, int] | None = None
         self._whole = self._condition()
@@ -157,6 +157,13 @@ def hide(shared_user: bool) -> None:
     libc.capget(head, held)
     held[2] = held[5] = 0  # of effective, permitted, inheritable for each half
     libc.capset(head, held)
+
+
+def _may_return() -> bool:
+    """Can this process go back to its priority and policy? A C library may know of no policies."""
+    with ignoring(OSError):
+        return os.sched_getscheduler(0) == os.SCHED_OTHER and holds("CapEff", CAP_SYS_NICE)
+    return False
 
 
 def holds(kind: str, capability: int) -> bool:
