@@ -110,8 +110,10 @@ def test_a_sound_suite_passes_every_probe():
     assert evidence["fuzz"] == "200 actions of 14 kinds, no exception"
 
 
-def test_a_report_is_rows_and_json():
-    report = report_on(Lock, Plan(tasks=1, episodes=1, forks=1, fuzz=1))
+def test_a_report_is_rows_and_json_and_told_as_it_is_made():
+    told = []
+    report = report_on(Lock, Plan(tasks=1, episodes=1, forks=1, fuzz=1), tell=told.append)
+    assert tuple(told) == report.findings
     assert report.rows()[0] == ("tasks", "pass", "3000 train and 3000 test tasks, 6000 read")
     data = json.loads(json.dumps(report.json()))
     assert (data["suite"], len(data["findings"])) == ("lock", len(ALL))

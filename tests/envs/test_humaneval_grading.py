@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.envs.humaneval_files.forgeries import FORGERIES, forged, graded
+from tests.envs.humaneval_files.forgeries import forged, graded
+from tests.envs.humaneval_files.programs import FORGERIES
 from trace_gym.core.sandbox import SandboxProvider
 from trace_gym.environment.sandbox import provider as provider_of
 from trace_gym_envs.humaneval.candidate import decode, encode

@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
@@ -55,8 +55,15 @@ class Drill:
         return asdict(self)
 
 
-def run(kind: Kind, *, episodes: int = 500, seed: int = 0) -> Drill:
-    """Kill players of a kind of sandbox until they have begun that many episodes.
+def run(
+    kind: Kind,
+    *,
+    episodes: int = 500,
+    seed: int = 0,
+    tell: Callable[[Drill], object] = lambda drill: None,
+) -> Drill:
+    """Kill players of a kind of sandbox until they have begun that many episodes, and `tell` what has come of
+    it so far after each kill.
 
     Raises SandboxUnavailable; SandboxFailed: a player ended by itself, or the reaper failed.
     """
@@ -65,16 +72,22 @@ def run(kind: Kind, *, episodes: int = 500, seed: int = 0) -> Drill:
     reason = missing(kind)
     if reason is not None:
         raise SandboxUnavailable(reason)
-    rng, begun, kills, remains = Random(seed), 0, 0, list[str]()
-    start = time.monotonic()
+    rng, drill, start = Random(seed), Drill(kind, 0, 0, (), 0.0), time.monotonic()
     with TemporaryDirectory(prefix="trace-gym-drill-") as scratch:
-        while begun < episodes:
+        while drill.episodes < episodes:
             after_s = rng.uniform(0.1, 3.0)
             killed = _kill_one(kind, Path(scratch), seed=rng.randrange(1 << 30), after_s=after_s)
-            begun += killed.episodes
-            kills += 1
-            remains += [f"kill {kills}: {what}" for what in _swept(kind, Path(scratch), killed.process)]
-    return Drill(kind, begun, kills, tuple(remains), time.monotonic() - start)
+            kills = drill.kills + 1
+            found = [f"kill {kills}: {what}" for what in _swept(kind, Path(scratch), killed.process)]
+            drill = Drill(
+                kind,
+                drill.episodes + killed.episodes,
+                kills,
+                (*drill.remains, *found),
+                time.monotonic() - start,
+            )
+            tell(drill)
+    return drill
 
 
 def play(kind: Kind, *, seed: int) -> None:

@@ -21,8 +21,17 @@ from trace_gym.environment.sandbox import KINDS, Kind
 @output_options
 def command(kind: Kind, episodes: int, seed: int, as_json: bool, out: Path | None) -> None:
     """Play episodes in processes that are killed at random, reap, and list what remains: nothing."""
-    drill = run(kind, episodes=episodes, seed=seed)
+    drill = run(kind, episodes=episodes, seed=seed, tell=lambda drill: _so_far(drill, episodes))
     deliver(drill.json(), as_json=as_json, out=out, tell=lambda: _tell(drill))
+
+
+def _so_far(drill: Drill, episodes: int) -> None:
+    left_s = drill.seconds / drill.episodes * (episodes - drill.episodes) if drill.episodes else 0.0
+    click.echo(
+        f"{drill.kind}: {drill.episodes} of {episodes} episodes, {drill.kills} kills, "
+        f"{len(drill.remains)} things remained, {max(left_s, 0) / 60:.0f} min left",
+        err=True,
+    )
 
 
 def _tell(drill: Drill) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import replace
+from functools import partial
 
 import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from trace_gym.environment.certify import Report, certify
+from trace_gym.environment.certify import Finding, Report, certify
 from trace_gym.environment.registry import suite, suite_names
 from trace_gym.environment.trial import Plan
 
@@ -51,7 +52,7 @@ def command(
         with console.status(f"certifying {each.spec} ..."):
             usual = Plan.fitting(each)
             plan = replace(usual, forks=forks or usual.forks, fuzz=fuzz or usual.fuzz, seed=seed)
-            report = certify(each, plan)
+            report = certify(each, plan, tell=partial(_tell, str(each.spec)))
         reports.append(report)
         if not as_json:
             _print(report)
@@ -60,6 +61,13 @@ def command(
             json.dumps({"passed": all(r.passed for r in reports), "suites": [r.json() for r in reports]})
         )
     sys.exit(0 if all(report.passed for report in reports) else 1)
+
+
+def _tell(spec: str, finding: Finding) -> None:
+    """Certifying may take an hour; where nobody watches, a log can say how far it is."""
+    if not sys.stderr.isatty():
+        verdict = "pass" if finding.passed else "FAIL"
+        click.echo(f"{spec}: {finding.name}: {verdict}, {finding.seconds:.1f} s", err=True)
 
 
 def _print(report: Report) -> None:

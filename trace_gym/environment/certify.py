@@ -58,9 +58,14 @@ class Report:
 
 
 def certify(
-    suite: Suite | str, plan: Plan | None = None, *, clock: Callable[[], float] = time.perf_counter
+    suite: Suite | str,
+    plan: Plan | None = None,
+    *,
+    clock: Callable[[], float] = time.perf_counter,
+    tell: Callable[[Finding], object] = lambda finding: None,
 ) -> Report:
-    """Put a suite to the test. Never raises for what the suite does wrong; that is a finding.
+    """Put a suite to the test, and `tell` each finding as it is made. Never raises for what the suite does
+    wrong; that is a finding.
 
     Raises UnknownName, BadConfig, MissingExtra where the suite cannot be found. If its tasks are unsound
     nothing else can be tried and that is the only finding.
@@ -68,8 +73,10 @@ def certify(
     found = registry.suite(suite) if isinstance(suite, str) else suite
     subject = Subject(found, plan or Plan.fitting(found), clock)
     findings = [_find("tasks", probes.tasks_are_sound, subject)]
-    if findings[0].passed:
-        findings += [_find(name, probe, subject) for name, probe in _programme(found).items()]
+    tell(findings[0])
+    for name, probe in _programme(found).items() if findings[0].passed else ():
+        findings.append(_find(name, probe, subject))
+        tell(findings[-1])
     return Report(found.spec, tuple(findings))
 
 

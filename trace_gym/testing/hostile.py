@@ -24,6 +24,7 @@ def check_hostile(provider: SandboxProvider, name: str) -> ExecResult:
     """
     with opened(provider, limits=LIMITS) as neighbour, opened(provider, limits=LIMITS) as box:
         neighbour.write(CANARY, b"sings")
+        standing = neighbour.run(["python3", "-c", _STANDING]).stdout
         most_s = STARVING_S if name in STARVING else LIMITS.timeout_s
         result = box.run(["python3", "-c", PRELUDE + HOSTILE[name]], timeout_s=most_s)
         said = result.stdout + result.stderr
@@ -32,6 +33,8 @@ def check_hostile(provider: SandboxProvider, name: str) -> ExecResult:
         box.snapshot().close()
         box.reset()
         _is_well(box, name)
+        now = box.run(["python3", "-c", _STANDING]).stdout
+        demand(now == standing, f"{name}: priorities {standing!r} became {now!r}")
         demand(neighbour.read(CANARY) == b"sings", f"{name}: the neighbour is harmed")
     return result
 
@@ -66,6 +69,14 @@ def _is_well(box: Sandbox, name: str) -> None:
     demand(box.read("/workspace/x") == b"y", f"{name}: files do not work afterwards")
     box.reset()
 
+
+# What the kernel gives to the root of the sandbox, and to a command.
+_STANDING = """
+import os
+for process in (1, 0):
+    processors = sorted(os.sched_getaffinity(process))
+    print(os.getpriority(os.PRIO_PROCESS, process), os.sched_getscheduler(process), processors)
+"""
 
 # How many processes there are; 64 of 128 MiB; ten children; 40 of 64 MB on the disk.
 _HONEST = """

@@ -193,6 +193,14 @@ for number in range(3, 1024):
 for kind in (resource.RLIMIT_NOFILE, resource.RLIMIT_CPU, resource.RLIMIT_AS):
     breach("its limits", lambda: resource.prlimit(1, kind, (1, 1)))
 """,
+    "a slow root of the sandbox": """
+end = time.monotonic() + 0.5
+while time.monotonic() < end:
+    for slow in (lambda: os.setpriority(os.PRIO_PROCESS, 1, 19), lambda: os.sched_setaffinity(1, {0}),
+                 lambda: os.sched_setscheduler(1, os.SCHED_IDLE, os.sched_param(0))):
+        try: slow()
+        except OSError: pass
+""",
     "fake end markers": r"""
 fake = b'{"status": 0, "seconds": 0, "timed_out": false, "truncated": false, "over_memory": false}'
 frame = b"X" + struct.pack(">I", len(fake)) + fake

@@ -111,6 +111,18 @@ def room(folder: Path) -> int:
     return written
 
 
+def test_the_limit_is_exact_after_a_file_went_that_is_still_open(layers: Layers, base: Layer) -> None:
+    slot = layers.slot(1)
+    tree = Tree(layers, base, slot=slot, disk_mb=16)
+    (slot.folders[0] / "large").write_bytes(bytes(8 * MIB))
+    with (slot.folders[0] / "large").open("rb"):
+        tree.restore(base)
+    with pytest.raises(OSError, match="No space left"):
+        (slot.folders[0] / "larger").write_bytes(bytes(17 * MIB))
+    tree.close()
+    layers.drop_slot(slot)
+
+
 @pytest.mark.parametrize("kind", ["ext4", "tmpfs"])
 def test_a_volume_holds_what_it_is_allowed(state: Path, kind: str) -> None:
     volumes = Volumes(state)

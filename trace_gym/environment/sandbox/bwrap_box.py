@@ -16,6 +16,7 @@ from pathlib import Path
 from trace_gym.core.errors import SandboxFailed, boundary
 from trace_gym.environment.sandbox.cgroups import ControlGroup
 from trace_gym.environment.sandbox.channel import AGENT_INSIDE, USER, agent_setup, socket_pair
+from trace_gym.environment.sandbox.channel_spawn import CAP_SYS_NICE, holds
 from trace_gym.environment.sandbox.layers import Slot
 from trace_gym.environment.sandbox.rootfs import Root
 
@@ -129,6 +130,7 @@ def bwrap_command(
     if uid is None:
         found += ["--unshare-user", "--uid", str(USER), "--gid", str(USER)]
     else:
-        for capability in ("CAP_SETUID", "CAP_SETGID", "CAP_KILL"):
+        nice = ["CAP_SYS_NICE"] if holds("CapBnd", CAP_SYS_NICE) else []  # or commands start by a fork
+        for capability in ("CAP_SETUID", "CAP_SETGID", "CAP_KILL", *nice):
             found += ["--cap-add", capability]
     return [*found, "--chdir", "/", "--", root.python, "-I", "-S", AGENT_INSIDE]

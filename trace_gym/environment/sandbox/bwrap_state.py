@@ -31,10 +31,11 @@ _SPARES = 2
 @dataclass(frozen=True, slots=True)
 class Kind:
     """What decides which box and which first content a spec needs. `scratch_mb` is the size of all folders
-    together where they live in memory, else 0."""
+    together where they live in memory, else 0; `disk_mb` bounds a file, for as long as the box lasts."""
 
     image: str
     writable: tuple[str, ...]
+    disk_mb: int
     scratch_mb: int
 
 
@@ -92,7 +93,7 @@ class BwrapState:
     def kind(self, spec: SandboxSpec) -> Kind:
         """What decides which box and which base a spec needs."""
         scratch_mb = 0 if isinstance(self.layers, Layers) else spec.limits.disk_mb
-        return Kind(spec.image, (*spec.writable, SHARED_MEMORY), scratch_mb)
+        return Kind(spec.image, (*spec.writable, SHARED_MEMORY), spec.limits.disk_mb, scratch_mb)
 
     def base(self, spec: SandboxSpec) -> Layer:
         """The layer that sandboxes of a spec begin with; held until the state is closed.

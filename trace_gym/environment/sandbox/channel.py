@@ -20,7 +20,14 @@ from typing import Any, BinaryIO, Protocol
 from trace_gym.core.errors import SandboxFailed
 
 AGENT_INSIDE = "/run/agent"  # where a sandbox shows, read-only, the folder of `install_agent`
-AGENT = ("channel_child", "channel_link", "channel_watch", "channel_agent")
+AGENT = (
+    "channel_child",
+    "channel_spawn",
+    "channel_fork",
+    "channel_link",
+    "channel_watch",
+    "channel_agent",
+)
 """The modules beside this one that make the agent, in the order in which they need each other."""
 USER = 10001  # user and group of commands, inside and on the host
 SHARED_MEMORY = "/dev/shm"  # lasts from command to command, so it is forked with the writable folders
@@ -96,10 +103,8 @@ class Channel:
         self._frames.put(b"R", marshal.dumps(dict(request), _MARSHAL))
         pieces = _pieces(stdin)
         while True:
-            if not self._frames.pending:
-                piece = next(pieces, None)
-                if piece is not None:
-                    self._frames.put(b"I", piece)
+            while self._frames.pending < _CHUNK and (piece := next(pieces, None)) is not None:
+                self._frames.put(b"I", piece)
             for kind, content in self._frames.exchange(end):
                 if kind == b"X":
                     return _reply(content, streams)
@@ -119,8 +124,8 @@ class _Frames:
         self._outgoing = memoryview(b"")
 
     @property
-    def pending(self) -> bool:
-        return bool(self._outgoing)
+    def pending(self) -> int:
+        return len(self._outgoing)
 
     def put(self, kind: bytes, content: bytes) -> None:
         frame = kind + struct.pack(">I", len(content)) + content

@@ -15,7 +15,6 @@ the streams, `X` the end (status; whether it timed out, lost output, ran out of 
 from __future__ import annotations
 
 import _signal as signal  # type: ignore[import-not-found]  # the enumerations around it take long to load
-import ctypes
 import fcntl
 import gc
 import marshal
@@ -24,8 +23,10 @@ import select
 import sys
 import time
 
-from trace_gym.environment.sandbox.channel_child import ignoring, serve_once
+from trace_gym.environment.sandbox.channel_child import ignoring
+from trace_gym.environment.sandbox.channel_fork import Fork, Streams
 from trace_gym.environment.sandbox.channel_link import CHUNK, Gone, Link
+from trace_gym.environment.sandbox.channel_spawn import Spawner, hide
 from trace_gym.environment.sandbox.channel_watch import killed_for_memory, memory_beyond
 
 TYPE_CHECKING = False  # as in typing, which takes long to load
@@ -33,59 +34,37 @@ if TYPE_CHECKING:
     from typing import Any
 
 _PATIENCE_S = 20.0  # for killed processes to go
-_PR_SET_DUMPABLE = 4
-_CAPABILITIES_V3 = 0x20080522  # the version word of capset(2)
 _LOOKS = 3  # so many in a row must find too much, for one may see a process while it becomes another
 _WATCH_S = 0.02  # between two looks at what a command uses, where no control group does that
 
 
-class Child:
-    """A process that waits to carry out one request: forked ahead, so that a request need not wait for it."""
-
-    def __init__(self, setup: dict[str, Any]) -> None:
-        order, stdin, stdout, stderr = os.pipe(), os.pipe(), os.pipe(), os.pipe()
-        self.pid = os.fork()
-        if self.pid == 0:
-            os.close(order[1])
-            serve_once(order[0], setup, (stdin[0], stdout[1], stderr[1]))
-        for end in (order[0], stdin[0], stdout[1], stderr[1]):
-            os.close(end)
-        self._order = order[1]
-        self.stdin, self.stdout, self.stderr = stdin[1], stdout[0], stderr[0]
-
-    def begin(self, request: bytes) -> bool:
-        """Give it its request; False: it has died while it waited, and is gone altogether."""
-        try:
-            left = memoryview(request)
-            while left:
-                left = left[os.write(self._order, left) :]
-        except BrokenPipeError:
-            kill_all(self.pid)
-            for end in (self._order, self.stdin, self.stdout, self.stderr):
-                os.close(end)
-            return False
-        os.close(self._order)
-        return True
-
-
 class Command:
-    """One request being carried out by a child."""
+    """One request being carried out by a child. `begun`: when, and how many processes the memory limit had
+    killed by then."""
 
-    def __init__(self, link: Link, request: dict[str, Any], child: Child, *, wake: int) -> None:
-        self.link, self.request, self.wake = link, request, wake
+    def __init__(
+        self,
+        agent: Agent,
+        request: dict[str, Any],
+        child: int,
+        streams: Streams,
+        *,
+        begun: tuple[float, int],
+    ) -> None:
+        self.agent, self.link, self.wake = agent, agent.link, agent.wake
+        self.request = request
         self.left = {"O": request["output_bytes"], "E": request["output_bytes"]}
         self.truncated = self.timed_out = self.over_memory = False
         self.stdin, self.stdin_ended = bytearray(), False
         self.status: int | None = None
-        self.killed_before = killed_for_memory()
-        self.begun = time.monotonic()
-        self.child = child.pid
+        self.begun, self.killed_before = begun
+        self.child = child
         if request["op"] != "run":
-            widen(child.stdin)
-            widen(child.stdout)
-        self.into: int | None = child.stdin
-        os.set_blocking(child.stdin, False)
-        self.outputs = {child.stdout: "O", child.stderr: "E"}
+            widen(streams.stdin)
+            widen(streams.stdout)
+        self.into: int | None = streams.stdin
+        os.set_blocking(streams.stdin, False)
+        self.outputs = {streams.stdout: "O", streams.stderr: "E"}
 
     def serve(self) -> None:
         """See the child through to its end, and everything that it started. Raises Gone."""
@@ -112,6 +91,8 @@ class Command:
         """Kill what is left, pass on what it had still printed, take in the rest of standard input."""
         seconds = time.monotonic() - self.begun
         killed = kill_all(self.child)
+        if self.agent.spawner.harmed:
+            os._exit(1)  # the kernel then ends this namespace: no command is to start from such an agent
         self.over_memory |= killed_for_memory() > self.killed_before
         if self.status is None:
             self.status = killed if killed is not None else 128 + signal.SIGKILL
@@ -247,17 +228,39 @@ def widen(descriptor: int) -> None:
         fcntl.fcntl(descriptor, 1031, 1 << 20)  # F_SETPIPE_SZ
 
 
-def hide(shared_user: bool) -> None:
-    """Keep processes of the same user from looking into this one, where all share one; else give up what
-    capabilities would be inherited."""
-    libc = ctypes.CDLL(None)
-    if shared_user:
-        libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-        return
-    head, held = (ctypes.c_uint32 * 2)(_CAPABILITIES_V3, 0), (ctypes.c_uint32 * 6)()
-    libc.capget(head, held)
-    held[2] = held[5] = 0  # of effective, permitted, inheritable for each half
-    libc.capset(head, held)
+class Agent:
+    """What serves the host, from its greeting until it is gone."""
+
+    def __init__(self, link: Link, setup: dict[str, Any], *, wake: int) -> None:
+        """`wake`: readable when a child has died."""
+        self.link, self.wake = link, wake
+        self._setup = setup
+        self.spawner = Spawner(setup["uid"], grouped=setup["grouped"])
+        hide(setup["uid"] is None)
+
+    def serve(self) -> None:
+        """Carry out one request after the other. Raises Gone."""
+        self.link.send(b"H", sys.version.split()[0].encode())
+        while True:
+            streams = Streams()  # before they are needed, as the fork is
+            fork = None if self.spawner.able else Fork(self._setup, self.spawner, streams)
+            kind, content = self.link.receive()
+            if kind != b"R":
+                return
+            request, begun = marshal.loads(content), (time.monotonic(), killed_for_memory())
+            child = self.spawner.start(request, streams.theirs)
+            if child is None:
+                child = self._forked(content, streams, fork)
+            streams.leave()
+            Command(self, request, child, streams, begun=begun).serve()
+
+    def _forked(self, request: bytes, streams: Streams, fork: Fork | None) -> int:
+        """The process that carries out a request."""
+        while fork is None or not fork.begin(request):
+            if fork is not None:
+                kill_all(fork.pid)
+            fork = Fork(self._setup, self.spawner, streams)
+        return fork.pid
 
 
 def main() -> None:
@@ -274,8 +277,6 @@ def main() -> None:
     for entrance in joined:  # once: the kernel takes milliseconds to move a process
         os.write(entrance, b"0")
         os.close(entrance)
-    setup = {"uid": None if user == "-" else int(user), "grouped": bool(joined)}
-    hide(setup["uid"] is None)
     gc.disable()  # a collection would write to pages that children share
     wake, alarm = os.pipe()
     for end in (wake, alarm):
@@ -284,16 +285,5 @@ def main() -> None:
     signal.set_wakeup_fd(alarm, warn_on_full_buffer=False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    try:
-        link.send(b"H", sys.version.split()[0].encode())
-        child = Child(setup)
-        while True:
-            kind, content = link.receive()
-            if kind != b"R":
-                return
-            while not child.begin(content):
-                child = Child(setup)
-            Command(link, marshal.loads(content), child, wake=wake).serve()
-            child = Child(setup)
-    except Gone:
-        return
+    with ignoring(Gone):
+        Agent(link, {"uid": None if user == "-" else int(user), "grouped": bool(joined)}, wake=wake).serve()

@@ -16,9 +16,12 @@ import time
 
 TYPE_CHECKING = False  # as in typing, which takes long to load
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any, NoReturn
 
+NICE = 10  # of commands against the agent, with which a control group shares its time
 _PIECE = 1 << 20
+_ORDER = 1 << 16
 
 
 class Refused(Exception):
@@ -49,13 +52,12 @@ def serve_once(order: int, setup: dict[str, Any], streams: tuple[int, int, int])
             signal.signal(number, signal.SIG_DFL)
         for target, end in enumerate(streams):
             os.dup2(end, target)
-        _die_first()
         if setup["grouped"]:
-            os.nice(10)  # against the agent, with which the control group shares its time
+            os.nice(NICE)
         os.umask(0o022)
         content = bytearray()
         while True:
-            piece = os.read(order, _PIECE)
+            piece = os.read(order, _ORDER)
             if not piece:
                 break
             content += piece
@@ -68,21 +70,9 @@ def serve_once(order: int, setup: dict[str, Any], streams: tuple[int, int, int])
         os._exit(code)  # whatever happened, this process must not go on as the agent
 
 
-def _die_first() -> None:
-    """Where memory runs out, the kernel is to end this process rather than the agent."""
-    with ignoring(OSError):
-        score = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
-        os.write(score, b"1000")
-        os.close(score)
-
-
 def _carry_out(request: dict[str, Any], setup: dict[str, Any]) -> int:
     """Take on the limits of a process, drop all privileges, and do it; an exit code."""
-    for name, value in request["rlimits"].items():
-        kind = getattr(resource, f"RLIMIT_{name}")
-        hard = resource.getrlimit(kind)[1]
-        most = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(kind, (most, most))
+    limit(request["rlimits"])
     if setup["uid"] is not None:
         os.setgroups([])
         os.setresgid(setup["uid"], setup["uid"], setup["uid"])
@@ -94,6 +84,15 @@ def _carry_out(request: dict[str, Any], setup: dict[str, Any]) -> int:
     return 0
 
 
+def limit(limits: dict[str, int]) -> None:
+    """Limit this process and all that it starts, for good; names as in `resource`."""
+    for name, value in limits.items():
+        kind = getattr(resource, f"RLIMIT_{name}")
+        hard = resource.getrlimit(kind)[1]
+        most = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(kind, (most, most))
+
+
 def _execute(request: dict[str, Any]) -> int:
     """Become the program; an exit code as a shell's where that fails."""
     name, environment = request["argv"][0], request["env"]
@@ -103,7 +102,7 @@ def _execute(request: dict[str, Any]) -> int:
         _say(f"cannot enter {request['cwd']}: {error.strerror}")
         return 126
     failed = "command not found"
-    for path in _candidates(name, environment.get("PATH", os.defpath)):
+    for path in candidates(name, environment.get("PATH", os.defpath)):
         try:
             os.execve(path, request["argv"], environment)
         except OSError as error:
@@ -112,12 +111,16 @@ def _execute(request: dict[str, Any]) -> int:
     return 127 if failed == "command not found" else 126
 
 
-def _candidates(name: str, path: str) -> list[str]:
+def candidates(name: str, path: str) -> Iterator[str]:
     """The files that a program's name may mean; only those that are there, for exec is slow to refuse."""
     if "/" in name:
-        return [name] if os.path.lexists(name) else []
-    found = [os.path.join(folder or ".", name) for folder in path.split(":")]
-    return [each for each in found if os.path.isfile(each)]
+        if os.path.lexists(name):
+            yield name
+        return
+    for folder in path.split(":"):
+        found = os.path.join(folder or ".", name)
+        if os.path.isfile(found):
+            yield found
 
 
 def _say(text: str) -> None:

@@ -10,7 +10,8 @@ import resource
 
 from trace_gym.environment.sandbox.channel_child import ignoring
 
-_GROUP_EVENTS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
+_EVENTS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
+_GROUP_EVENTS = [path for path in _EVENTS if os.path.exists(path)]
 
 
 def memory_beyond(limit: int) -> bool:

@@ -46,14 +46,16 @@ _SETUP = agent_setup(None)
 @dataclass(frozen=True, slots=True)
 class BoxKind:
     """What decides which container a sandbox can use: the image's hash, the folders that commands may change,
-    the limits that the daemon holds, the hosts that may be reached. `scratch_mb` is the size of all folders
-    together where they live in memory, else 0."""
+    the limits that the daemon holds, the hosts that may be reached. `disk_mb` bounds a file, for as long as
+    the container lasts; `scratch_mb` is the size of all folders together where they live in memory, else 0.
+    """
 
     image: str
     folders: tuple[str, ...]
     memory_mb: int
     cpus: float
     pids: int
+    disk_mb: int
     allow: tuple[Host, ...] = ()
     scratch_mb: int = 0
 

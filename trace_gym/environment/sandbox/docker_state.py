@@ -86,6 +86,7 @@ class DockerState:
             memory_mb=limits.memory_mb,
             cpus=limits.cpus,
             pids=limits.pids + (1 if spec.allow else 0),
+            disk_mb=limits.disk_mb,
             allow=hosts(spec.allow),
             scratch_mb=0 if self.layers is not None else limits.disk_mb,
         )

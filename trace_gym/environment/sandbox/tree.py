@@ -16,6 +16,7 @@ from trace_gym.core.errors import SandboxFailed, boundary
 from trace_gym.environment.sandbox.layers import FLAGS, Layer, Layers, Slot, lower
 from trace_gym.environment.sandbox.lease import remove_tree
 from trace_gym.environment.sandbox.mounts import bind, mount, unmount
+from trace_gym.environment.sandbox.volumes import empty
 
 # Links keep joined when a file is copied up (index), renamed folders are not copied (redirect_dir), inode
 # numbers last (xino), and nothing waits for the disk (volatile): the upper layer never outlives its process.
@@ -106,6 +107,7 @@ class Tree:
         here = sum(each.volume is self._volume for each in self._top.chain())
         self._layers.release(before)
         if self._volume.layers == here and _is_small(self._upper):
+            empty(self._upper)
             remove_tree(self._upper)
             remove_tree(self._work)
             return
