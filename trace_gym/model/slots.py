@@ -73,14 +73,16 @@ class Slots(Cache):
     def reserve(self, slots: int, places: int) -> None:
         """Make room for `slots` sequences of `places` tokens; what those slots hold of them is kept.
 
-        Memory grows in strides and does not shrink, unless it would exceed the bytes set aside for slots:
-        then it is made to measure.
+        Memory at least doubles where it grows, for every growth moves all of it, and does not shrink, unless
+        it would exceed the bytes set aside for slots: then it is made to measure.
         """
-        if slots <= self._size[0] and places <= self._size[1]:
+        wanted = (slots, places)
+        if all(new <= old for new, old in zip(wanted, self._size, strict=True)):
             return
-        ample = (max(_rounded(slots), self._size[0]), max(_rounded(places), self._size[1]))
-        fits = ample[0] * ample[1] * self.token_bytes <= self._slot_bytes
-        self._size = ample if fits else (slots, _rounded(places))
+        ample = (_grown(slots, self._size[0]), _grown(places, self._size[1]))
+        close = (max(_rounded(slots), self._size[0]), max(_rounded(places), self._size[1]))
+        fitting = [s for s in (ample, close) if s[0] * s[1] * self.token_bytes <= self._slot_bytes]
+        self._size = fitting[0] if fitting else (slots, _rounded(places))
         for layer, pair in self._memory.items():
             self._memory[layer] = (self._resized(pair[0]), self._resized(pair[1]))
 
@@ -235,3 +237,8 @@ def last_outlook(model: PreTrainedModel, **inputs: object) -> Outlook:
 
 def _rounded(count: int) -> int:
     return -(-count // BLOCK) * BLOCK
+
+
+def _grown(count: int, size: int) -> int:
+    """The next size that holds `count`: the old one where that suffices, else at least twice as much."""
+    return size if count <= size else max(_rounded(count), 2 * size)
