@@ -37,7 +37,8 @@ class AgenticEnv(gymnasium.Env[str, Any], ABC):
     Lifecycle: `reset` opens an episode, `step` takes turns until it is terminated or truncated. Invariant:
     everything that changes during an episode lives in `state` and in `np_random`, so that a copy of the two
     is the episode (`fork = "copy"`); a suite that cannot promise this declares `fork = "replay"`, one whose
-    state includes files derives from `SandboxEnv`.
+    state includes files derives from `SandboxEnv`. A suite whose calls take about a millisecond and keep to
+    no thread may declare itself `brief`: such environments share one thread, which spares waking many.
 
     `info` holds `task` (its key), `verdicts`, `tools` (names usable now), `turn`, `success` (None: not
     decided) and `digest`; it is deterministic and ==-comparable.
@@ -52,6 +53,7 @@ class AgenticEnv(gymnasium.Env[str, Any], ABC):
     suite: ClassVar[str] = ""
     fork: ClassVar[Strategy] = "copy"
     chance: ClassVar[float] = 0.0
+    brief: ClassVar[bool] = False
     vocabulary: ClassVar[tuple[str, ...]] = ()
     methods: ClassVar[Mapping[str, Tool]] = {}
 
