@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
@@ -111,8 +112,8 @@ def test_every_caller_gets_what_became_of_its_own_call():
             *calls, lane.call(bad, 5.0), lane.call(lambda: "after", 5.0), return_exceptions=True
         )
         closed = threading.Event()
-        lane.close(closed.set)
-        return squares, failed, after, await asyncio.to_thread(closed.wait, 5)
+        lane.close([SimpleNamespace(close=closed.set)])
+        return squares, failed, after, await asyncio.to_thread(closed.wait, 60)
 
     squares, failed, after, closed = asyncio.run(run())
     assert squares == [i * i for i in range(20)]
@@ -139,7 +140,7 @@ def test_what_was_done_before_a_call_hung_and_what_was_asked_after_it_is_answere
         assert await before == "before"
         assert await after[0] == "after"
         again = await lane.call(threading.get_ident, 30.0)
-        lane.close(lambda: None)
+        lane.close()
         return await after[1], again
 
     try:

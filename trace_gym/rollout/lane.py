@@ -12,13 +12,23 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 from trace_gym.rollout.answers import hand_out
 
 T = TypeVar("T")
+
+
+class Closes(Protocol):
+    """An environment, of which a lane knows only how it ends."""
+
+    def close(self) -> object:
+        """Free what it holds."""
+        ...
+
 
 LONGEST_WAIT_S = 0.002
 """An answer waits no longer than this for those after it."""
@@ -53,9 +63,9 @@ class Lane:
             loop.call_soon(self._send)
         return await answer
 
-    def close(self, last: Callable[[], None]) -> None:
-        """Do `last` after all that was asked, then end the thread; waits for neither."""
-        self._runner.end(last)
+    def close(self, left: Sequence[Closes] = ()) -> None:
+        """Close what is `left` after all that was asked, then end the thread; waits for neither."""
+        self._runner.end(partial(close_all, left))
         if self._timer is not None:
             self._timer.cancel()
 
@@ -179,6 +189,12 @@ class _Runner:
     def _tell(self, loop: asyncio.AbstractEventLoop) -> None:
         if not loop.is_closed():
             loop.call_soon_threadsafe(self._told)
+
+
+def close_all(left: Sequence[Closes]) -> None:
+    """Close one after the other."""
+    for each in left:
+        each.close()
 
 
 def _outcome(work: Callable[[], object]) -> object:

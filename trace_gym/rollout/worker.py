@@ -19,7 +19,7 @@ from trace_gym.core.task import Task
 from trace_gym.environment.env import AgenticEnv
 from trace_gym.environment.fork import Snapshot
 from trace_gym.environment.picture import png
-from trace_gym.rollout.lane import Lane
+from trace_gym.rollout.lane import Lane, close_all
 from trace_gym.rollout.seat import EnvironmentTimedOut, Kept, Stand
 
 T = TypeVar("T")
@@ -108,12 +108,12 @@ class Worker:
         """Close the environments on their own thread; a hung thread is left behind as a daemon would be."""
         bound = [env for name, env in self._envs.items() if not self._brief[name]]
         if bound and not self.broken:
-            self._thread.submit(_close, bound)
+            self._thread.submit(close_all, bound)
         self._thread.shutdown(wait=False)
 
-    def close_brief(self) -> None:
-        """Close the environments that live on the lane, on whatever thread this is called."""
-        _close([env for name, env in self._envs.items() if self._brief[name]])
+    def brief_envs(self) -> list[AgenticEnv]:
+        """Its environments that live on the lane, which closes them."""
+        return [env for name, env in self._envs.items() if self._brief[name]]
 
     async def _call(self, work: Callable[[], T], task: Task) -> T:
         limit = task.limits.step_timeout_s
@@ -172,7 +172,7 @@ class WorkerPool:
         idle, self._idle = self._idle, []
         for worker in idle:
             worker.close()
-        self._lane.close(lambda: [worker.close_brief() for worker in idle])
+        self._lane.close([env for worker in idle for env in worker.brief_envs()])
 
     def _give(self, worker: Worker) -> None:
         if worker.broken:
@@ -186,11 +186,6 @@ def _forget(future: asyncio.Future[Any]) -> None:
     """Fetch the late result, so that its exception is not reported a second time."""
     if not future.cancelled():
         future.exception()
-
-
-def _close(envs: Sequence[AgenticEnv]) -> None:
-    for env in envs:
-        env.close()
 
 
 def _picture(env: AgenticEnv) -> bytes | None:
