@@ -270,7 +270,9 @@ def test_architectures(kind: str, caplog: pytest.LogCaptureFixture) -> None:
                 weight += 0.1 * torch.randn_like(weight)
         assert type(memory_for(other, slot_bytes=1 << 26, block_bytes=1 << 20)) is memory
         asked = rows(6, longest=30)
-        play(engine(other), asked)
+        common = ids(range(40, 60))
+        asked += [Row(ids([*common[: 3 * i], *row.prompt_ids]), limit=0) for i, row in enumerate(asked)]
+        play(engine(other, max_batch=12), asked)
     assert ("sampled slowly" in caplog.text) == (memory is Recompute)
     for row in asked:
         check(other, row)

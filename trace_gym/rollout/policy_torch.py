@@ -143,7 +143,8 @@ class TorchPolicy:
                 size = f"{len(prompt_ids)} tokens, the context {self.context_size}"
                 raise ContextExceeded(f"a prompt to encode must fit the context: it has {size}")
         rows = [Row(self._checked(prompt_ids), limit=0) for prompt_ids in prompts]
-        return [completion.hidden for completion in await self._answers(rows)]
+        await self._answers(sorted(rows, key=lambda row: row.prompt_ids.tolist()))  # neighbours share
+        return [row.hidden for row in rows]
 
     async def load(self, checkpoint: Checkpoint) -> None:
         """Take the weights of a folder of the same architecture.
