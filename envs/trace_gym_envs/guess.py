@@ -12,7 +12,7 @@ from trace_gym.environment.tools import tool
 class GuessNumber(AgenticEnv):
     """Find a hidden number; every wrong guess is answered with "Higher." or "Lower."."""
 
-    suite, chance = "guess", 0.1
+    suite, chance, brief = "guess", 0.1, True
 
     def begin(self, task: Task) -> str:
         self.state: list[int] = []  # the guesses so far

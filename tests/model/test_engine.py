@@ -270,7 +270,9 @@ def test_architectures(kind: str, caplog: pytest.LogCaptureFixture) -> None:
                 weight += 0.1 * torch.randn_like(weight)
         assert type(memory_for(other, slot_bytes=1 << 26, block_bytes=1 << 20)) is memory
         asked = rows(6, longest=30)
-        play(engine(other), asked)
+        common = ids(range(40, 60))
+        asked += [Row(ids([*common[: 3 * i], *row.prompt_ids]), limit=0) for i, row in enumerate(asked)]
+        play(engine(other, max_batch=12), asked)
     assert ("sampled slowly" in caplog.text) == (memory is Recompute)
     for row in asked:
         check(other, row)
@@ -288,3 +290,32 @@ def test_the_loaded_folder_is_in_half_precision_only_if_asked(tmp_path: Path) ->
         log_p = exact(input_ids=whole).logits[0, 3:-1].log_softmax(-1)
     expected = log_p.gather(-1, whole[0, 4:, None])[:, 0]
     assert row.logprobs == pytest.approx(expected.tolist(), abs=0.05)
+
+
+def test_memory_that_grows_by_and_by_is_moved_seldom_and_whole(model: PreTrainedModel) -> None:
+    slots = Slots(model, slot_bytes=1 << 28, block_bytes=0)
+    prompt = np.arange(1, 9, dtype=np.int32)
+    slots.reserve(1, len(prompt))
+    slots.forward([prompt], starts=[0], first=0)
+    before = slots.forward([np.append(prompt, 9)], starts=[8], first=0)
+    places: set[tuple[int, int]] = set()
+    for count in range(1, 200):
+        slots.reserve(count, 5 * count)
+        keys, _ = slots._memory[0]
+        places.add((keys.shape[0], keys.shape[2]))
+        assert keys.shape[0] >= count
+        assert keys.shape[2] >= 5 * count
+    assert len(places) < 14
+    after = slots.forward([np.append(prompt, 9)], starts=[8], first=0)
+    assert torch.equal(before.logits, after.logits)
+
+
+def test_memory_that_may_not_double_is_made_to_measure(model: PreTrainedModel) -> None:
+    slots = Slots(model, slot_bytes=1 << 28, block_bytes=0)
+    slots.reserve(16, 32)
+    slots.forward([np.arange(1, 9, dtype=np.int32)], starts=[0], first=0)
+    tight = Slots(model, slot_bytes=20 * 48 * slots.token_bytes, block_bytes=0)
+    tight.reserve(16, 32)
+    tight.forward([np.arange(1, 9, dtype=np.int32)], starts=[0], first=0)
+    tight.reserve(20, 48)
+    assert tight._memory[0][0].shape[::2] == (20, 48)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from copy import deepcopy
 from functools import cache, partial
 from typing import Any, ClassVar, Literal, TypeAlias
 
@@ -21,7 +20,7 @@ from trace_gym.core.errors import EnvironmentFailed, PathRefused, boundary, unkn
 from trace_gym.core.sandbox import FileSnapshot
 from trace_gym.core.task import Split, Task
 from trace_gym.environment.border import clean, string, verdicts
-from trace_gym.environment.fork import Memory, Progress, Snapshot, Step, Strategy, digest, retrace
+from trace_gym.environment.fork import Memory, Progress, Snapshot, Step, Strategy, copied, digest, retrace
 from trace_gym.environment.spaces import ActionSpace, UnicodeText
 from trace_gym.environment.toolbox import Toolbox
 from trace_gym.environment.tools import Tool, ToolError, tools_of
@@ -37,7 +36,8 @@ class AgenticEnv(gymnasium.Env[str, Any], ABC):
     Lifecycle: `reset` opens an episode, `step` takes turns until it is terminated or truncated. Invariant:
     everything that changes during an episode lives in `state` and in `np_random`, so that a copy of the two
     is the episode (`fork = "copy"`); a suite that cannot promise this declares `fork = "replay"`, one whose
-    state includes files derives from `SandboxEnv`.
+    state includes files derives from `SandboxEnv`. A suite whose calls take about a millisecond and keep to
+    no thread may declare itself `brief`: such environments share one thread, which spares waking many.
 
     `info` holds `task` (its key), `verdicts`, `tools` (names usable now), `turn`, `success` (None: not
     decided) and `digest`; it is deterministic and ==-comparable.
@@ -52,6 +52,7 @@ class AgenticEnv(gymnasium.Env[str, Any], ABC):
     suite: ClassVar[str] = ""
     fork: ClassVar[Strategy] = "copy"
     chance: ClassVar[float] = 0.0
+    brief: ClassVar[bool] = False
     vocabulary: ClassVar[tuple[str, ...]] = ()
     methods: ClassVar[Mapping[str, Tool]] = {}
 
@@ -198,7 +199,7 @@ class AgenticEnv(gymnasium.Env[str, Any], ABC):
         if (strategy or self.fork) == "replay":
             return Snapshot(progress, self._opening_rng)
         with boundary(EnvironmentFailed, Exception, what=f"{progress.task.key}: the state cannot be copied"):
-            memory = Memory(*deepcopy((self.state, self.np_random)), self.freeze())
+            memory = Memory(*copied(self.state, self.np_random), self.freeze())
         return Snapshot(progress, self._opening_rng, memory)
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -207,13 +208,13 @@ class AgenticEnv(gymnasium.Env[str, Any], ABC):
         if task.suite != self.suite:
             raise ValueError(f"a snapshot of suite {task.suite!r} cannot be restored in {self.suite!r}")
         if snapshot.memory is None:
-            self.np_random = deepcopy(snapshot.opening_rng)
+            _, self.np_random = copied(None, snapshot.opening_rng)
             opening, *digests = snapshot.progress.digests
             actions = snapshot.progress.actions
             retrace(task, self._open(task), self.step, actions=actions, digests=digests, opening=opening)
             return
         with boundary(EnvironmentFailed, Exception, what=f"{task.key}: the state cannot be copied"):
-            self.state, self.np_random = deepcopy((snapshot.memory.state, snapshot.memory.rng))
+            self.state, self.np_random = copied(snapshot.memory.state, snapshot.memory.rng)
         if snapshot.memory.files is not None:
             self.thaw(task, snapshot.memory.files)
         self.task = task
@@ -246,7 +247,7 @@ class AgenticEnv(gymnasium.Env[str, Any], ABC):
 
     def _open(self, task: Task) -> tuple[str, dict[str, Any]]:
         self._progress = None
-        self._opening_rng = deepcopy(self.np_random)
+        _, self._opening_rng = copied(None, self.np_random)
         self.task = task
         self._finishing = False
         with boundary(EnvironmentFailed, Exception, what=f"{task.key} could not begin"):

@@ -11,7 +11,7 @@ import torch
 from transformers import PreTrainedModel
 
 from trace_gym.core.tokens import IntArray
-from trace_gym.model.slots import Outlook, last_outlook
+from trace_gym.model.outlook import Outlook, last_outlook
 
 
 class Recompute:
@@ -31,6 +31,10 @@ class Recompute:
         rows = [self._row(ids) for ids in sequences]
         hidden = [row.hidden for row in rows if row.hidden is not None]
         return Outlook(torch.cat([row.logits for row in rows]), torch.cat(hidden) if hidden else None)
+
+    def read(self, prompts: Sequence[IntArray]) -> torch.Tensor | None:
+        """The last hidden states (R, D) at the ends of `prompts`."""
+        return self.forward(prompts, starts=[0] * len(prompts), first=0).hidden
 
     def copy_rows(self, sources: Sequence[int], targets: Sequence[int], *, places: int) -> None:
         """Slots are empty."""

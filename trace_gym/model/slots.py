@@ -17,17 +17,11 @@ from numpy.typing import NDArray
 from transformers import Cache, PreTrainedModel
 
 from trace_gym.core.tokens import IntArray
+from trace_gym.model.outlook import Outlook, last_outlook, masks
+from trace_gym.model.together import laid_out, read_together
 
 BLOCK = 16
 """Tokens per block of a remembered prefix."""
-
-
-class Outlook(NamedTuple):
-    """What a model says at the end of each row: `logits` (R, V) and the last hidden state (R, D), float32; no
-    hidden state where the model has no output embedding to be asked."""
-
-    logits: torch.Tensor
-    hidden: torch.Tensor | None
 
 
 class _Step(NamedTuple):
@@ -73,14 +67,16 @@ class Slots(Cache):
     def reserve(self, slots: int, places: int) -> None:
         """Make room for `slots` sequences of `places` tokens; what those slots hold of them is kept.
 
-        Memory grows in strides and does not shrink, unless it would exceed the bytes set aside for slots:
-        then it is made to measure.
+        Memory at least doubles where it grows, for every growth moves all of it, and does not shrink, unless
+        it would exceed the bytes set aside for slots: then it is made to measure.
         """
-        if slots <= self._size[0] and places <= self._size[1]:
+        wanted = (slots, places)
+        if all(new <= old for new, old in zip(wanted, self._size, strict=True)):
             return
-        ample = (max(_rounded(slots), self._size[0]), max(_rounded(places), self._size[1]))
-        fits = ample[0] * ample[1] * self.token_bytes <= self._slot_bytes
-        self._size = ample if fits else (slots, _rounded(places))
+        ample = (_grown(slots, self._size[0]), _grown(places, self._size[1]))
+        close = (max(_rounded(slots), self._size[0]), max(_rounded(places), self._size[1]))
+        fitting = [s for s in (ample, close) if s[0] * s[1] * self.token_bytes <= self._slot_bytes]
+        self._size = fitting[0] if fitting else (slots, _rounded(places))
         for layer, pair in self._memory.items():
             self._memory[layer] = (self._resized(pair[0]), self._resized(pair[1]))
 
@@ -120,6 +116,11 @@ class Slots(Cache):
         for layer, pair in self._memory.items():
             for memory, blocks in zip(pair, self._blocks_of(layer), strict=True):
                 self._in_blocks(memory)[slot, :, place] = blocks[number]
+
+    def read(self, prompts: Sequence[IntArray]) -> torch.Tensor | None:
+        """The last hidden states (R, D), float32, at the ends of short `prompts`; what neighbours among them
+        share is computed once, and nothing is kept."""
+        return read_together(self._model, laid_out(prompts))
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *_: object, **__: object
@@ -163,36 +164,12 @@ class Slots(Cache):
                 self._model,
                 input_ids=torch.from_numpy(token_ids).to(device),
                 position_ids=at,
-                attention_mask=self._masks(at, self._step.span),
+                attention_mask=masks(self._model, at=at, place=torch.arange(self._step.span, device=device)),
                 past_key_values=self,
                 use_cache=True,
             )
         finally:
             self._step = None
-
-    def _masks(self, at: torch.Tensor, span: int) -> torch.Tensor | dict[str, torch.Tensor]:
-        """Who sees whom (R, 1, W, T): places up to one's own; with a window, only the latest of them."""
-        config = self._model.config.get_text_config()
-        place = torch.arange(span, device=at.device)
-        full = (place <= at[:, :, None])[:, None]
-        window: int | None = getattr(config, "sliding_window", None)
-        kinds = set(getattr(config, "layer_types", None) or ["sliding_attention"])
-        if window is None or "sliding_attention" not in kinds:
-            return self._as_wanted(full)
-        near = full & (place > at[:, :, None] - window)[:, None]
-        if kinds == {"sliding_attention"}:
-            return self._as_wanted(near)
-        return {
-            "full_attention": self._as_wanted(full),
-            "sliding_attention": self._as_wanted(near),
-        }
-
-    def _as_wanted(self, mask: torch.Tensor) -> torch.Tensor:
-        """A boolean mask as it is, or as numbers to add where attention is computed eagerly."""
-        if self._model.config._attn_implementation != "eager":
-            return mask
-        lowest = torch.finfo(self._model.dtype).min
-        return torch.zeros(mask.shape, dtype=self._model.dtype, device=mask.device).masked_fill(~mask, lowest)
 
     def _resized(self, memory: torch.Tensor) -> torch.Tensor:
         """A zeroed memory of the reserved size with what `memory` (S, H, T, D) holds."""
@@ -217,21 +194,10 @@ class Slots(Cache):
         return [torch.tensor(column, device=self._model.device) for column in columns]
 
 
-def last_outlook(model: PreTrainedModel, **inputs: object) -> Outlook:
-    """One forward pass; logits and last hidden state at the last place of every row.
-
-    The hidden state is what the output embedding is given: after the model's last norm.
-    """
-    given: list[torch.Tensor] = []
-    head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
-    hook = head.register_forward_pre_hook(lambda _, args: given.append(args[0])) if head is not None else None
-    try:
-        logits = model(**inputs, logits_to_keep=1).logits
-    finally:
-        if hook is not None:
-            hook.remove()
-    return Outlook(logits[:, -1].float(), given[0][:, -1].float() if given else None)
-
-
 def _rounded(count: int) -> int:
     return -(-count // BLOCK) * BLOCK
+
+
+def _grown(count: int, size: int) -> int:
+    """The next size that holds `count`: the old one where that suffices, else at least twice as much."""
+    return size if count <= size else max(_rounded(count), 2 * size)

@@ -88,6 +88,7 @@ class Player:
         self._tools: dict[tuple[int, int], tuple[ToolSpec, ...]] = {}
         self._snapshots: OrderedDict[tuple[int, int], Kept] = OrderedDict()
         self._seeds = Seeds(parties.config.seed, step)
+        self._attending = parties.agent if isinstance(parties.agent, Attending) else None
         self._tokens_held = 0
         self._tokens_freed = asyncio.Event()
 
@@ -124,8 +125,8 @@ class Player:
         except ModelFailed as error:
             return StopReason.INVALID, FailureCause.MODEL, str(error)
         finally:
-            if isinstance(self._parties.agent, Attending):
-                await self._parties.agent.leave(tree.turns[tree.rollouts[number].tip])
+            if self._attending is not None:
+                await self._attending.leave(tree.turns[tree.rollouts[number].tip])
 
     async def _enter(self, worker: Seat, tree: RolloutTree, number: int) -> Action | None:
         """Bring the worker's environment to the rollout's tip; returns the oracle's next action."""

@@ -11,11 +11,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from trace_gym.model.engine import Engine, Throughput
 from trace_gym.model.load import LoadedModel, Precision, load_model, load_weights
 from trace_gym.model.memory import vocabulary
 from trace_gym.model.row import Row
+from trace_gym.rollout.answers import tell
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,7 +34,7 @@ class _Sampling:
     """A row that waits for the batch, and who waits for it."""
 
     row: Row
-    answer: Future[Completion] = field(default_factory=Future)
+    answer: asyncio.Future[Completion]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,7 +42,7 @@ class _Loading:
     """New weights that wait for the batch to drain."""
 
     checkpoint: Checkpoint
-    answer: Future[None] = field(default_factory=Future)
+    answer: asyncio.Future[None]
 
 
 class TorchPolicy:
@@ -97,7 +98,7 @@ class TorchPolicy:
             clock=clock,
         )
         self._waiting: deque[_Sampling | _Loading] = deque()
-        self._running: dict[Row, Future[Completion]] = {}
+        self._running: dict[Row, asyncio.Future[Completion]] = {}
         self._closed = False
         self._changed = threading.Condition()
         self._worker = threading.Thread(target=self._work, name="policy", daemon=True)
@@ -133,7 +134,7 @@ class TorchPolicy:
             temperature=request.temperature,
             top_p=request.top_p,
         )
-        return await asyncio.wrap_future(self._submitted(row))
+        return (await self._answers([row]))[0]
 
     async def encode(self, prompts: Sequence[IntArray]) -> list[FloatArray | None]:
         """The last hidden state (D,) at the end of each prompt. Raises ContextExceeded, ModelFailed."""
@@ -142,8 +143,8 @@ class TorchPolicy:
                 size = f"{len(prompt_ids)} tokens, the context {self.context_size}"
                 raise ContextExceeded(f"a prompt to encode must fit the context: it has {size}")
         rows = [Row(self._checked(prompt_ids), limit=0) for prompt_ids in prompts]
-        answers = [asyncio.wrap_future(self._submitted(row)) for row in rows]
-        return [completion.hidden for completion in await asyncio.gather(*answers)]
+        await self._answers(sorted(rows, key=lambda row: row.prompt_ids.tolist()))  # neighbours share
+        return [row.hidden for row in rows]
 
     async def load(self, checkpoint: Checkpoint) -> None:
         """Take the weights of a folder of the same architecture.
@@ -151,9 +152,9 @@ class TorchPolicy:
         Requests made before are answered by the old weights, and say so; those made afterwards by the new
         ones. Raises ModelFailed, and the old weights stay, if the folder does not fit.
         """
-        job = _Loading(checkpoint)
-        self._submit(job)
-        await asyncio.wrap_future(job.answer)
+        job = _Loading(checkpoint, asyncio.get_running_loop().create_future())
+        self._submit([job])
+        await job.answer
 
     def close(self) -> None:
         """Stop the worker; whoever still waits gets ModelFailed. Idempotent."""
@@ -179,16 +180,19 @@ class TorchPolicy:
             raise ValueError(f"token ids must lie in [0, {self._vocabulary}), got {wrong}")
         return tokens
 
-    def _submitted(self, row: Row) -> Future[Completion]:
-        job = _Sampling(row)
-        self._submit(job)
-        return job.answer
+    async def _answers(self, rows: Sequence[Row]) -> list[Completion]:
+        loop = asyncio.get_running_loop()
+        jobs = [_Sampling(row, loop.create_future()) for row in rows]
+        self._submit(jobs)
+        if len(jobs) == 1:
+            return [await jobs[0].answer]
+        return await asyncio.gather(*(job.answer for job in jobs))
 
-    def _submit(self, job: _Sampling | _Loading) -> None:
+    def _submit(self, jobs: Sequence[_Sampling | _Loading]) -> None:
         with self._changed:
             if self._closed:
                 raise ModelFailed("the policy is closed")
-            self._waiting.append(job)
+            self._waiting.extend(jobs)
             self._changed.notify()
 
     def _work(self) -> None:
@@ -201,7 +205,7 @@ class TorchPolicy:
                 self._fail(failure, list(self._running.values()))
                 self._running.clear()
                 self._engine.clear()
-        left: list[Future[Completion] | Future[None]] = [job.answer for job in self._waiting]
+        left = [job.answer for job in self._waiting]
         self._fail(ModelFailed("the policy was closed"), [*left, *self._running.values()])
 
     def _wait(self) -> bool:
@@ -224,9 +228,7 @@ class TorchPolicy:
         done = self._engine.join([job.row for job in taken]) if taken else []
         if self._engine.rows:
             done += self._engine.step()
-        for row in done:
-            self._answer(row, self._running[row])
-            del self._running[row]
+        tell([(self._running.pop(row), self._completion(row)) for row in done])
 
     def _take(self) -> list[_Sampling] | _Loading:
         """Those in front of the queue that can join now; or new weights, when nothing runs any more."""
@@ -247,8 +249,8 @@ class TorchPolicy:
                 self._waiting.popleft()
         return [job for job in front if not job.answer.cancelled()]
 
-    def _answer(self, row: Row, answer: Future[Completion]) -> None:
-        completion = Completion(
+    def _completion(self, row: Row) -> Completion:
+        return Completion(
             token_ids=ids(row.sampled),
             logprobs=floats(row.logprobs),
             entropy=floats(row.entropy),
@@ -259,21 +261,19 @@ class TorchPolicy:
             seconds=row.seconds,
             hidden=row.hidden,
         )
-        if answer.set_running_or_notify_cancel():
-            answer.set_result(completion)
 
     def _load(self, job: _Loading) -> None:
         """Copy new weights into the live model, after making sure that they fit."""
-        if not job.answer.set_running_or_notify_cancel():
+        if job.answer.cancelled():
             return
         try:
             with boundary(ModelFailed, Exception, what=f"cannot take weights from {job.checkpoint.path}"):
                 self._exchange(job.checkpoint)
         except ModelFailed as failure:
-            job.answer.set_exception(failure)
+            tell([(job.answer, failure)])
             return
         self._version = job.checkpoint.version
-        job.answer.set_result(None)
+        tell([(job.answer, None)])
 
     def _exchange(self, checkpoint: Checkpoint) -> None:
         live = self.model.model
@@ -285,10 +285,9 @@ class TorchPolicy:
         live.load_state_dict(weights)
         self._engine.clear()
 
-    def _fail(self, failure: ModelFailed, answers: Sequence[Future[Completion] | Future[None]]) -> None:
+    def _fail(self, failure: ModelFailed, answers: Sequence[asyncio.Future[Any]]) -> None:
         """Tell everybody, each with an exception of their own."""
-        for answer in answers:
-            if answer.set_running_or_notify_cancel():
-                told = ModelFailed(str(failure))
-                told.__cause__ = failure.__cause__
-                answer.set_exception(told)
+        told = [ModelFailed(str(failure)) for _ in answers]
+        for each in told:
+            each.__cause__ = failure.__cause__
+        tell(list(zip(answers, told, strict=True)))

@@ -38,6 +38,7 @@ class CollectedStep:
         self._trees: dict[int, RolloutTree] = {}
         self._grants: dict[int, Grant] = {}
         self._cancelled: set[int] = set()
+        self._hears_turns = parties.scheduler.hears_turns
         self._group = asyncio.TaskGroup()
         self._player = Player(parties, step, budget=budget, cancelled=self._cancelled, on_turn=self._turned)
 
@@ -102,7 +103,7 @@ class CollectedStep:
         self._apply(answer)
 
     def _turned(self, tree: RolloutTree, event: TurnDone) -> None:
-        if self._parties.scheduler.hears_turns:
+        if self._hears_turns:
             self._settle(tree, event)
         elif self._parties.listener:
             self._parties.listener(tree, event)

@@ -1,7 +1,8 @@
 """Seats that are threads of this process: a worker keeps one environment a suite, for a rollout at a time.
 
 Environments are synchronous, and some (a browser page) must stay on the thread that made them; the collector
-is asynchronous. A worker is the bridge. It leaves out everything about trees, budgets and schedules.
+is asynchronous. A worker is the bridge: a thread of its own, or for brief environments the pool's one `Lane`.
+It leaves out everything about trees, budgets and schedules.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from trace_gym.core.task import Task
 from trace_gym.environment.env import AgenticEnv
 from trace_gym.environment.fork import Snapshot
 from trace_gym.environment.picture import png
+from trace_gym.rollout.lane import Lane, close_all
 from trace_gym.rollout.seat import EnvironmentTimedOut, Kept, Stand
 
 T = TypeVar("T")
@@ -26,12 +28,23 @@ Maker = Callable[[], AgenticEnv]
 
 class Worker:
     """One thread and its environments; implements Seat. Lifecycle: used by one rollout at a time, handed back
-    to its pool by `left`, closed by the pool."""
+    to its pool by `left`, closed by the pool. `brief` says of suites whether their environments are, as soon
+    as one was made: those are called on the `lane`."""
 
-    def __init__(self, makers: Mapping[str, Maker], name: str, left: Callable[[Worker], None]) -> None:
+    def __init__(
+        self,
+        makers: Mapping[str, Maker],
+        name: str,
+        left: Callable[[Worker], None],
+        *,
+        lane: Lane,
+        brief: dict[str, bool],
+    ) -> None:
         self.name = name
         self._makers = makers
         self._left = left
+        self._lane = lane
+        self._brief = brief
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
         self._envs: dict[str, AgenticEnv] = {}
         self._env: AgenticEnv | None = None
@@ -93,27 +106,37 @@ class Worker:
 
     def close(self) -> None:
         """Close the environments on their own thread; a hung thread is left behind as a daemon would be."""
-        if not self.broken:
-            self._thread.submit(self._close_all)
+        bound = [env for name, env in self._envs.items() if not self._brief[name]]
+        if bound and not self.broken:
+            self._thread.submit(close_all, bound)
         self._thread.shutdown(wait=False)
 
-    def _close_all(self) -> None:
-        for env in self._envs.values():
-            env.close()
+    def brief_envs(self) -> list[AgenticEnv]:
+        """Its environments that live on the lane, which closes them."""
+        return [env for name, env in self._envs.items() if self._brief[name]]
 
     async def _call(self, work: Callable[[], T], task: Task) -> T:
-        future = asyncio.get_running_loop().run_in_executor(self._thread, work)
+        limit = task.limits.step_timeout_s
         try:
-            return await asyncio.wait_for(asyncio.shield(future), task.limits.step_timeout_s)
+            if self._brief.get(task.suite):
+                return await self._lane.call(work, limit)
+            return await self._on_own_thread(work, limit)
         except TimeoutError as late:
             self.broken = True
-            future.add_done_callback(_forget)
-            limit = task.limits.step_timeout_s
             raise EnvironmentTimedOut(f"{task.key}: no answer from the environment in {limit:g} s") from late
+
+    async def _on_own_thread(self, work: Callable[[], T], timeout_s: float) -> T:
+        future = asyncio.get_running_loop().run_in_executor(self._thread, work)
+        try:
+            return await asyncio.wait_for(asyncio.shield(future), timeout_s)
+        except TimeoutError:
+            future.add_done_callback(_forget)
+            raise
 
     def _take(self, task: Task) -> AgenticEnv:
         if task.suite not in self._envs:
-            self._envs[task.suite] = self._makers[task.suite]()
+            env = self._envs[task.suite] = self._makers[task.suite]()
+            self._brief[task.suite] = env.brief
         self._env = self._envs[task.suite]
         return self._env
 
@@ -131,6 +154,8 @@ class WorkerPool:
             raise ValueError(f"workers must be at least 1, got {size}")
         self._makers = makers
         self._idle: list[Worker] = []
+        self._lane = Lane()
+        self._brief: dict[str, bool] = {}
         self._made = 0
         self._seats = asyncio.Semaphore(size)
 
@@ -140,12 +165,14 @@ class WorkerPool:
         if self._idle:
             return self._idle.pop()
         self._made += 1
-        return Worker(self._makers, f"env-{self._made}", self._give)
+        return Worker(self._makers, f"env-{self._made}", self._give, lane=self._lane, brief=self._brief)
 
     def close(self) -> None:
         """Close all idle workers."""
-        while self._idle:
-            self._idle.pop().close()
+        idle, self._idle = self._idle, []
+        for worker in idle:
+            worker.close()
+        self._lane.close([env for worker in idle for env in worker.brief_envs()])
 
     def _give(self, worker: Worker) -> None:
         if worker.broken:

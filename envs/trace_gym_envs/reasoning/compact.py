@@ -117,7 +117,7 @@ class ReasoningCompact(AgenticEnv):
     those of the test split were never seen in this order. `chance` is that of noting any value at all for the
     name that is asked for."""
 
-    suite, chance = "reasoning_compact", 0.091
+    suite, chance, brief = "reasoning_compact", 0.091, True
     vocabulary: ClassVar[tuple[str, ...]] = COMPACT_VOCABULARY
     state: Notes
     _read: tuple[Task, Sheet] | None = None

@@ -51,7 +51,7 @@ class Walk:
 class WikiHopCompact(AgenticEnv):
     """Multi-hop questions over a generated encyclopedia, in one-word symbols and links by index."""
 
-    suite, chance = "wikihop_compact", 0.02
+    suite, chance, brief = "wikihop_compact", 0.02, True
     vocabulary: ClassVar[tuple[str, ...]] = COMPACT_VOCABULARY
     state: Walk
     _read_for: Task | None = None

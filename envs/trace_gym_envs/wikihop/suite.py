@@ -38,6 +38,7 @@ class WikiHop(AgenticEnv):
 
     suite: ClassVar[str] = "wikihop"
     chance: ClassVar[float] = 0.001
+    brief: ClassVar[bool] = True
     state: Reading
 
     def __init__(
