@@ -305,7 +305,7 @@ def test_hostile_text_stays_text_wherever_it_is_shown(env: Shop) -> None:
         "/orders",
     ):
         call(env, "goto", address=address)
-        html = env._line.request(tab.database, "GET", address, cookies=tab.cookies).body.decode()
+        html = env.line.request(tab.database, "GET", address, cookies=tab.cookies).body.decode()
         assert "<script" not in html
         assert "<form action=/x" not in html
         assert len(tab.sight.forms) == html.count("<form ")
