@@ -115,7 +115,8 @@ def test_the_request_does_not_tell_whether_goods_will_run_short(env: ShopCompact
 
 
 @pytest.mark.parametrize(
-    "line", ["set a14 1", "drop a8", "add 1", "send 1 mind card", "review", "rate 1 t1 x1", "cancel", "open a99"]
+    "line",
+    ["set a14 1", "drop a8", "add 1", "send 1 mind card", "review", "rate 1 t1 x1", "cancel", "open a99"],
 )
 def test_what_the_page_has_no_form_for_is_not_done(env: ShopCompact, line: str) -> None:
     opened(env, errand_task("shop_compact", Split.TRAIN, "train-000", "cart", 0))
