@@ -55,11 +55,14 @@ def listed(
     max_turns: int = MAX_TURNS,
 ) -> Sequence[Task]:
     """The errands of a split, the worlds in turn; `subset` names a kind, "" takes all `kinds` in turn;
-    `worlds`: that many instead of the usual number. Raises UnknownName, BadConfig."""
+    `worlds`: that many instead of the usual number; `max_turns` is each errand's limit. Raises UnknownName,
+    BadConfig."""
     if subset and subset not in kinds:
         raise unknown(f"{suite} subset", subset, list(kinds))
     if worlds is not None and worlds < 1:
         raise BadConfig(f"worlds must be at least 1, got {worlds}")
+    if max_turns < 1:
+        raise BadConfig(f"turns must be at least 1, got {max_turns}")
     count, names = WORLDS[split] if worlds is None else worlds, list(kinds)
 
     def make(index: int) -> Task:

@@ -14,7 +14,7 @@ from trace_gym.core.action import Action
 from trace_gym.core.task import Split, Task
 from trace_gym.environment.tools import tool
 from trace_gym_envs.shop.errand import Errand
-from trace_gym_envs.shop.listing import SECRET, listed
+from trace_gym_envs.shop.listing import MAX_TURNS, SECRET, listed
 from trace_gym_envs.shop.shopper import move
 from trace_gym_envs.shop.visit import TextShop
 
@@ -39,9 +39,12 @@ class Shop(TextShop):
     suite: ClassVar[str] = "shop"
 
     @classmethod
-    def tasks(cls, split: Split, *, subset: str = "", worlds: int | None = None) -> Sequence[Task]:
-        """Errands of twelve kinds, which are the subsets; `worlds`: over that many. Raises UnknownName."""
-        return listed(cls.suite, split, subset=subset, worlds=worlds)
+    def tasks(
+        cls, split: Split, *, subset: str = "", worlds: int | None = None, turns: int = MAX_TURNS
+    ) -> Sequence[Task]:
+        """Errands of twelve kinds, which are the subsets; `worlds`: over that many; `turns`: how many each
+        may take. Raises UnknownName."""
+        return listed(cls.suite, split, subset=subset, worlds=worlds, max_turns=turns)
 
     @classmethod
     def secrets(cls, task: Task) -> Sequence[str]:
