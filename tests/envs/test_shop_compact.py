@@ -52,6 +52,14 @@ def success(env: ShopCompact) -> bool:
     return info["success"] is True
 
 
+def bought_before(env: ShopCompact) -> Iterator[str]:
+    """The articles of all past orders."""
+    database, customer = env.state.tab.database, env.errand.customer
+    sql = "select l.sku from lines l join orders o on o.number = l.number where o.customer = ?"
+    for (sku,) in database.rows(sql, customer):
+        yield env.symbols.article(sku)
+
+
 def finished(env: ShopCompact) -> tuple[int, bool]:
     """Let the oracle end the episode: how many turns that took, and did it succeed?"""
     for turn in range(1, 40):
@@ -123,6 +131,14 @@ def test_what_the_page_has_no_form_for_is_not_done(env: ShopCompact, line: str) 
     before = env.state.tab.database.image()
     assert said(env, line) == "none front"
     assert env.state.tab.database.image() == before
+
+
+def test_only_what_was_bought_can_be_reviewed(env: ShopCompact) -> None:
+    opened(env, errand_task("shop_compact", Split.TRAIN, "train-000", "cart", 0))
+    owned = set(bought_before(env))
+    other = next(word for word in (f"a{number}" for number in range(1, 61)) if word not in owned)
+    assert said(env, f"open {other}") == f"item {other}"
+    assert said(env, "review") == f"none item {other}"
 
 
 def test_what_was_done_besides_fails_and_can_be_mended(env: ShopCompact) -> None:

@@ -310,13 +310,13 @@ class ShopCompact(TextShop):
         return self._here().rpartition("/")[2]
 
     def _followed(self, path: str) -> str:
-        """What a link of this page leads to."""
+        """What a link of this page leads to; `none` where it has no such link, or the shop sends one back."""
         tab = self.state.tab
         for number, item in enumerate(tab.sight.items, start=1):
             if item.kind == "link" and item.target == path:
                 tab.click(self.line, number)
-                return self._page()
-        return f"{NONE} {self._page()}"
+                break
+        return self._page() if self._here() == path else f"{NONE} {self._page()}"
 
     def _sent(self, action: str, fields: Mapping[str, str]) -> str:
         """Fill in a form of this page and send it; `none` where it has no such form or nothing came of it."""
