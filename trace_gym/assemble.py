@@ -16,6 +16,7 @@ from trace_gym.config import RunConfig, SuiteSection, parse
 from trace_gym.core.budget import Budget, Pace
 from trace_gym.core.errors import BadConfig, RunFolderError, boundary
 from trace_gym.core.policy import Policy
+from trace_gym.core.scheduler import Scheduler
 from trace_gym.core.task import Split, Task
 from trace_gym.environment.registry import Suite, suite
 from trace_gym.evaluate import EvalConfig
@@ -146,7 +147,7 @@ def check(config: RunConfig) -> Mapping[str, str]:
     written. Raises as `train` does for what is wrong."""
     suites = _suites(config)
     served(config.policy.model)
-    scheduler = make_scheduler(config.scheduler.name, config.scheduler.options, seed=config.run.seed)
+    scheduler = _scheduler(config, suites)
     make_predictor(config.predictor.name, config.predictor.options, seed=config.run.seed)
     train_config(config)
     watch_config(config)
@@ -228,7 +229,7 @@ def _parts(config: RunConfig, suites: list[Suite], opened: OpenPolicy, trainer: 
         agent=opened.agent,
         policy=opened.policy,
         trainer=trainer,
-        scheduler=make_scheduler(config.scheduler.name, config.scheduler.options, seed=run.seed),
+        scheduler=_scheduler(config, suites),
         predictor=make_predictor(config.predictor.name, config.predictor.options, seed=run.seed),
         collecting=CollectorConfig(
             seed=run.seed,
@@ -252,6 +253,14 @@ def _parts(config: RunConfig, suites: list[Suite], opened: OpenPolicy, trainer: 
         temperature=config.agent.temperature,
         watchdogs=_watchdogs(config, opened),
     )
+
+
+def _scheduler(config: RunConfig, suites: list[Suite]) -> Scheduler:
+    """Who spends the budget; the suites' floors are its own too. Raises UnknownName, BadConfig."""
+    named = zip(suites, config.suites, strict=True)
+    floors = {each.name: section.floor for each, section in named if section.floor}
+    options = {**({"floors": floors} if floors else {}), **config.scheduler.options}
+    return make_scheduler(config.scheduler.name, options, seed=config.run.seed)
 
 
 def _stream(config: RunConfig, suites: list[Suite]) -> TaskStream:

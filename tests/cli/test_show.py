@@ -80,6 +80,21 @@ def test_show_tells_how_a_training_run_went(run: Run, tmp_path: Path) -> None:
     assert {row["run"] for row in run("runs", "t", "--json").json()["runs"]} >= {"t", "eval/step-00000"}
 
 
+def test_show_tells_what_each_suite_of_a_mixed_run_learnt_and_took(run: Run, tmp_path: Path) -> None:
+    with Store.create(tmp_path / "m", kind="train", config={}) as store:
+        for step, won in ((0, 0.25), (1, 0.75)):
+            told = {"success_bare": won, "trajectories": 40.0, "tokens_sampled": 1000.0}
+            for suite, part in (("shop", 0.25), ("wikihop", 0.75)):
+                of = {"success_bare": won * part, "effective_ratio": part, "share_tokens": part}
+                of |= {"trajectories": 40 * part, "tokens_sampled": 1000 * part, "env_seconds": 6 * part}
+                told |= {f"suite/{suite}/{name}": value for name, value in of.items()}
+            store.open_step(step, [], [])
+            store.close_step(step, told)
+    lines = [" ".join(line.replace("│", " ").split()) for line in run("show", "m").out.splitlines()]
+    assert "shop 0.062 0.188 0.250 20 25% 500 25% 3.0 s" in lines
+    assert "wikihop 0.188 0.562 0.750 60 75% 1,500 75% 9.0 s" in lines
+
+
 def _keys(folder: Path) -> list[str]:
     with Store.open(folder, read_only=True) as store:
         return list(store.played(0))

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from trace_gym.core.action import Action
-from trace_gym.core.errors import UnknownName
+from trace_gym.core.errors import BadConfig, UnknownName
 from trace_gym.core.task import Split, Task
 from trace_gym.environment.certify import certify
 from trace_gym.environment.registry import suite
@@ -81,8 +81,11 @@ def test_subsets_are_parts_of_the_whole_and_options_are_checked() -> None:
     assert sum(t.id in whole for t in parts) > 400
     assert all(whole[t.id] == t for t in parts if t.id in whole)
     assert len({t.family for t in Shop.tasks(Split.TRAIN, worlds=90)[:200]}) == 90
+    assert {t.limits.max_turns for t in Shop.tasks(Split.TRAIN, subset="history", turns=5)[:40]} == {5}
     with pytest.raises(UnknownName, match="refusal"):
         Shop.tasks(Split.TEST, subset="refusals")
+    with pytest.raises(BadConfig, match="turns must be at least 1, got 0"):
+        Shop.tasks(Split.TEST, turns=0)
 
 
 def test_an_errand_survives_being_written_as_json() -> None:
@@ -305,7 +308,7 @@ def test_hostile_text_stays_text_wherever_it_is_shown(env: Shop) -> None:
         "/orders",
     ):
         call(env, "goto", address=address)
-        html = env._line.request(tab.database, "GET", address, cookies=tab.cookies).body.decode()
+        html = env.line.request(tab.database, "GET", address, cookies=tab.cookies).body.decode()
         assert "<script" not in html
         assert "<form action=/x" not in html
         assert len(tab.sight.forms) == html.count("<form ")

@@ -152,6 +152,9 @@ class Display:
             highlight=False,
             soft_wrap=True,
         )
+        suites = {name: interval for name, interval in report.by.items() if ":" not in name}
+        for name, interval in suites.items() if len(suites) > 1 else ():
+            self.console.print(f"    {name}: {interval_text(interval)}", highlight=False, soft_wrap=True)
 
     def warming(self, step: CloningStep) -> None:
         """Progress of a warm start."""

@@ -31,6 +31,7 @@ COLUMNS = {
     "entropy": "train/entropy",
     "Brier": "predictor/brier_prefix",
 }
+SUITE_COLUMNS = ("success_bare", "effective_ratio", "trajectories", "tokens_sampled", "env_seconds")
 
 
 @click.command(
@@ -72,8 +73,36 @@ def _show_run(store: Store, as_json: bool) -> None:
     for step in [*steps][-STEPS_SHOWN:]:
         table.add_row(str(step + 1), *[_number(steps[step].get(name)) for name in COLUMNS.values()])
     console.print(table)
+    _print_suites(console, steps)
     for line in store.log_lines()[-STEPS_SHOWN:]:
         console.print(f"{line.level}: {line.message}", highlight=False, markup=False)
+
+
+def _print_suites(console: Console, steps: Mapping[int, Mapping[str, Any]]) -> None:
+    """What each suite of a mixed run learnt and took, over all its steps; nothing where there is only one."""
+    closed = [metrics for metrics in steps.values() if metrics]
+    told = closed[-1] if closed else {}
+    names = [key.split("/")[1] for key in told if key.startswith("suite/") and key.endswith("/share_tokens")]
+    if not names:
+        return
+    table = Table(
+        "suite", "success", "now", "effective", "rollouts", "of all", "tokens", "of all", "environment"
+    )
+    for name in names:
+        of = {key: [metrics[f"suite/{name}/{key}"] for metrics in closed] for key in SUITE_COLUMNS}
+        taken = [
+            text
+            for key in ("trajectories", "tokens_sampled")
+            for text in (
+                f"{sum(of[key]):,.0f}",
+                f"{sum(of[key]) / max(1, sum(m[key] for m in closed)):.0%}",
+            )
+        ]
+        won = of["success_bare"]
+        contrast = sum(of["effective_ratio"]) / len(closed)
+        seconds = f"{sum(of['env_seconds']):,.1f} s"
+        table.add_row(name, _number(won[0]), _number(won[-1]), _number(contrast), *taken, seconds)
+    console.print(table)
 
 
 def _print_evaluation(console: Console, store: Store) -> None:

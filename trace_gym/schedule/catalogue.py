@@ -54,7 +54,7 @@ ASKING = frozenset({"pcl", "vip", "knapsack", "trace", "plus"})
 """Rules that look at predictions."""
 WHOLE: Mapping[str, Callable[..., Scheduler]] = {"trace_plus": trace_plus}
 """Methods that are no pair of rules, or one of several pairs as their options say."""
-OWN = ("fresh_roots",)
+OWN = ("fresh_roots", "floors")
 """Options of the scheduler itself."""
 
 

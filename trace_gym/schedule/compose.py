@@ -19,6 +19,7 @@ from trace_gym.core.budget import Budget
 from trace_gym.core.scheduler import Cancel, Candidate, EpisodeDone, Event, Grant, TurnDone
 from trace_gym.core.tree import Anchor, Forest, RolloutTree
 from trace_gym.schedule.contrast import flip_probability, prefix_contrast, root_contrast
+from trace_gym.schedule.floors import checked, choose_above
 from trace_gym.schedule.ledger import Ledger, Stage, decoded
 from trace_gym.schedule.rule import (
     Choice,
@@ -37,18 +38,28 @@ class Composed:
     """A Scheduler. With B trajectories and N continuations a root, `floor(B / (1+N))` roots may be granted.
 
     `fresh_roots`: continuations that find no prefix (episodes of one turn) become fresh roots of the same
-    prompt; else they are left unspent and reported. Lifecycle: propose, observe once per event, learn; then
-    the next step. State between steps is the seed, the number of steps closed and what the rules remember; a
-    step in progress is not part of it, it is repeated from the journal.
+    prompt; else they are left unspent and reported. `floors`: the least part of the roots by suite
+    (`floors.py`). Lifecycle: propose, observe once per event, learn; then the next step. State between steps
+    is the seed, the number of steps closed and what the rules remember; a step in progress is not part of it,
+    it is repeated from the journal.
     """
 
-    def __init__(self, roots: RootRule, forks: ForkRule, *, seed: int = 0, fresh_roots: bool = True) -> None:
+    def __init__(
+        self,
+        roots: RootRule,
+        forks: ForkRule,
+        *,
+        seed: int = 0,
+        fresh_roots: bool = True,
+        floors: Mapping[str, float] | None = None,
+    ) -> None:
         if seed < 0:
             raise ValueError(f"seed must not be negative, got {seed}")
         self._roots = roots
         self._forks = forks
         self._seed = seed
         self._fresh_roots = fresh_roots
+        self._floors = checked(floors or {})
         self._step = 0
         self._drop()
 
@@ -86,7 +97,8 @@ class Composed:
         self._limit = None if allowance is None else allowance // (1 + self._forks.per_root)
         self._pool = pool
         ledger = self._ledger = Ledger(allowance, candidates=len(pool))
-        choices = self._roots.choose(pool, self._limit, step=self._step, rng=self._rng())
+        rng = self._rng()
+        choices = choose_above(self._floors, self._roots, pool, self._limit, step=self._step, rng=rng)
         _within(choices, self._limit, "roots")
         return self._grant_roots(ledger, choices)
 

@@ -57,12 +57,18 @@ def trace_plus(
     fresh_roots: bool = True,
     prior: float = 0.5,
     cold_steps: int = 0,
+    floors: Mapping[str, float] | None = None,
     seed: int = 0,
 ) -> Scheduler:
-    """The scheduler with these switches. M = `roots` (None: from the budget), N = `continuations`. `per_cost`
-    and `prices` (by name, as `expense.Prices` has them) need the queue: ValueError without it."""
+    """The scheduler with these switches. M = `roots` (None: from the budget), N = `continuations`; `floors`
+    is the least part of the roots by suite. `per_cost` and `prices` (by name, as `expense.Prices` has them)
+    need the queue, floors its absence: ValueError otherwise."""
     if (per_cost or prices) and not queue:
         raise ValueError("per_cost and prices weigh the queue; they need queue = true")
+    if floors and queue:
+        raise ValueError(
+            "floors are parts of the roots, which the queue does not set apart: set queue = false"
+        )
     first = TraceRoots(
         roots,
         cap=cap,
@@ -95,4 +101,4 @@ def trace_plus(
             prior=prior,
             cold_steps=cold_steps,
         )
-    return Composed(first, forks, seed=seed, fresh_roots=fresh_roots)
+    return Composed(first, forks, seed=seed, fresh_roots=fresh_roots, floors=floors)

@@ -45,26 +45,39 @@ SECRET: Final = ("item number", "order number", "rule", "amount")
 """Sorts of answers that cannot stand in the request by accident."""
 
 
-def listed(suite: str, split: Split, *, subset: str = "", worlds: int | None = None) -> Sequence[Task]:
-    """The errands of a split, the worlds in turn; `subset` names a kind, "" takes all in turn; `worlds`:
-    that many instead of the usual number. Raises UnknownName, BadConfig."""
-    if subset and subset not in KINDS:
-        raise unknown(f"{suite} subset", subset, list(KINDS))
+def listed(
+    suite: str,
+    split: Split,
+    *,
+    subset: str = "",
+    worlds: int | None = None,
+    kinds: Sequence[str] = tuple(KINDS),
+    max_turns: int = MAX_TURNS,
+) -> Sequence[Task]:
+    """The errands of a split, the worlds in turn; `subset` names a kind, "" takes all `kinds` in turn;
+    `worlds`: that many instead of the usual number; `max_turns` is each errand's limit. Raises UnknownName,
+    BadConfig."""
+    if subset and subset not in kinds:
+        raise unknown(f"{suite} subset", subset, list(kinds))
     if worlds is not None and worlds < 1:
         raise BadConfig(f"worlds must be at least 1, got {worlds}")
-    count, names = WORLDS[split] if worlds is None else worlds, list(KINDS)
+    if max_turns < 1:
+        raise BadConfig(f"turns must be at least 1, got {max_turns}")
+    count, names = WORLDS[split] if worlds is None else worlds, list(kinds)
 
     def make(index: int) -> Task:
         number, at = divmod(index, count)
         if subset:
             number = number * len(names) + (names.index(subset) - at) % len(names)
         kind = names[(number + at) % len(names)]
-        return errand_task(suite, split, world_name(split, at), kind, number)
+        return errand_task(suite, split, world_name(split, at), kind, number, max_turns=max_turns)
 
     return LazyTasks(PER_WORLD[split] // (len(names) if subset else 1) * count, make)
 
 
-def errand_task(suite: str, split: Split, place: str, kind: str, number: int) -> Task:
+def errand_task(
+    suite: str, split: Split, place: str, kind: str, number: int, *, max_turns: int = MAX_TURNS
+) -> Task:
     """The task of a kind in a world that a number stands for."""
     errand = KINDS[kind](Random(f"{place} {kind} {number}"), world(place))
     return Task(
@@ -75,5 +88,5 @@ def errand_task(suite: str, split: Split, place: str, kind: str, number: int) ->
         seed=number,
         subset=kind,
         payload=errand.payload(),
-        limits=Limits(max_turns=MAX_TURNS),
+        limits=Limits(max_turns=max_turns),
     )

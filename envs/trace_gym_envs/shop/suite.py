@@ -5,25 +5,18 @@ Leaves out the front end in a real browser (see `chromium`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from trace_gym.core.action import Action
-from trace_gym.core.check import Verdict
 from trace_gym.core.task import Split, Task
-from trace_gym.environment.env import AgenticEnv, RewardRule
-from trace_gym.environment.fork import Snapshot
 from trace_gym.environment.tools import tool
-from trace_gym_envs.shop.errand import Errand, judged
-from trace_gym_envs.shop.facts import Facts, facts
-from trace_gym_envs.shop.line import Line
-from trace_gym_envs.shop.listing import SECRET, listed
-from trace_gym_envs.shop.shopper import move, wish
-from trace_gym_envs.shop.stocking import token
-from trace_gym_envs.shop.tab import Tab
+from trace_gym_envs.shop.errand import Errand
+from trace_gym_envs.shop.listing import MAX_TURNS, SECRET, listed
+from trace_gym_envs.shop.shopper import move
+from trace_gym_envs.shop.visit import TextShop
 
 Number = Annotated[int, Field(ge=1, le=200)]
 Words = Annotated[str, Field(max_length=300)]
@@ -36,16 +29,7 @@ BRIEF = (
 )
 
 
-@dataclass(slots=True)
-class Visit:
-    """An errand under way: its tab, the facts `before` it, and what was answered."""
-
-    tab: Tab
-    before: Facts
-    said: str | None = None
-
-
-class Shop(AgenticEnv):
+class Shop(TextShop):
     """Run an errand in a web shop, page by page.
 
     Checks: `page_1` ... (not required) pass when a page that has to be read was open; a check for every fact
@@ -53,20 +37,14 @@ class Shop(AgenticEnv):
     """
 
     suite: ClassVar[str] = "shop"
-    state: Visit
-
-    def __init__(
-        self, *, reward: RewardRule = "outcome", split: Split = Split.TRAIN, render_mode: str | None = None
-    ) -> None:
-        super().__init__(reward=reward, split=split, render_mode=render_mode)
-        self._line = Line()
-        self._visit: Visit | None = None
-        self._errand: tuple[Task, Errand] | None = None
 
     @classmethod
-    def tasks(cls, split: Split, *, subset: str = "", worlds: int | None = None) -> Sequence[Task]:
-        """Errands of twelve kinds, which are the subsets; `worlds`: over that many. Raises UnknownName."""
-        return listed(cls.suite, split, subset=subset, worlds=worlds)
+    def tasks(
+        cls, split: Split, *, subset: str = "", worlds: int | None = None, turns: int = MAX_TURNS
+    ) -> Sequence[Task]:
+        """Errands of twelve kinds, which are the subsets; `worlds`: over that many; `turns`: how many each
+        may take. Raises UnknownName."""
+        return listed(cls.suite, split, subset=subset, worlds=worlds, max_turns=turns)
 
     @classmethod
     def secrets(cls, task: Task) -> Sequence[str]:
@@ -76,26 +54,8 @@ class Shop(AgenticEnv):
 
     def begin(self, task: Task) -> str:
         """The request, and the front page."""
-        errand = self._given()
-        self._leave()
-        database = errand.opened()
-        tab = Tab(database, {"session": token(errand.customer)})
-        self.state = Visit(tab, facts(database, errand.customer))
-        self._visit = self.state
-        return f"{BRIEF}\n\nErrand: {errand.text}\n\n{tab.go(self._line, '/')}"
-
-    def restore(self, snapshot: Snapshot) -> None:
-        """As `AgenticEnv.restore`; closes the shop that was open."""
-        super().restore(snapshot)
-        if self._visit is not self.state:
-            self._leave()
-            self._visit = self.state
-
-    def close(self) -> None:
-        """Close the shop and the line to it."""
-        self._leave()
-        self._line.close()
-        super().close()
+        page = self.enter().go(self.line, "/")
+        return f"{BRIEF}\n\nErrand: {self.errand.text}\n\n{page}"
 
     @tool
     def click(self, number: Number) -> str:
@@ -104,7 +64,7 @@ class Shop(AgenticEnv):
         Args:
             number: The number in its brackets.
         """
-        return self.state.tab.click(self._line, number)
+        return self.state.tab.click(self.line, number)
 
     @tool
     def fill(self, number: Number, text: Words) -> str:
@@ -133,7 +93,7 @@ class Shop(AgenticEnv):
         Args:
             number: The number of any field of the form.
         """
-        return self.state.tab.submit(self._line, number)
+        return self.state.tab.submit(self.line, number)
 
     @tool
     def search(self, words: Words) -> str:
@@ -142,7 +102,7 @@ class Shop(AgenticEnv):
         Args:
             words: Words of an article's name, department or features; all must occur.
         """
-        return self.state.tab.search(self._line, words)
+        return self.state.tab.search(self.line, words)
 
     @tool
     def goto(self, address: Words) -> str:
@@ -151,12 +111,12 @@ class Shop(AgenticEnv):
         Args:
             address: Such as /cart or /orders.
         """
-        return self.state.tab.go(self._line, address)
+        return self.state.tab.go(self.line, address)
 
     @tool
     def back(self) -> str:
         """Go back to the page before this one."""
-        return self.state.tab.turn_back(self._line)
+        return self.state.tab.turn_back(self.line)
 
     @tool
     def answer(self, text: Words) -> str:
@@ -173,20 +133,12 @@ class Shop(AgenticEnv):
         """A message is an answer."""
         return self.answer(message)
 
-    def checks(self) -> Iterable[Verdict]:
-        """Pages read, facts in the database, nothing else changed, the answer."""
-        visit = self.state
-        return judged(
-            self._given(), visit.tab.database, before=visit.before, trail=visit.tab.trail, said=visit.said
-        )
-
     def oracle(self) -> Action | None:
         """The scripted shopper's next move; None when the errand is over."""
         if self.state.said is not None:
             return None
-        tab, errand = self.state.tab, self._given()
-        wanted = wish(errand, tab.database, before=self.state.before, trail=tab.trail)
-        made = move(wanted, tab.sight, url=tab.url, value=tab.value, database=tab.database)
+        tab = self.state.tab
+        made = move(self.wished(), tab.sight, url=tab.url, value=tab.value, database=tab.database)
         match made.do:
             case "click":
                 return Action.call("click", number=made.item)
@@ -201,15 +153,3 @@ class Shop(AgenticEnv):
                 return Action.call("goto", address=made.text)
             case _:
                 return Action.call("answer", text=made.text)
-
-    def _given(self) -> Errand:
-        """The errand of the current task; read once as long as the task is the same."""
-        if self._errand is None or self._errand[0] is not self.task:
-            self._errand = (self.task, Errand.of(self.task.payload))
-        return self._errand[1]
-
-    def _leave(self) -> None:
-        """Close the shop that was open."""
-        if self._visit is not None:
-            self._visit.tab.database.close()
-            self._visit = None
