@@ -100,7 +100,7 @@ class AdaptiveRounds:
 
         The variance of a round takes each task's noise and the error of the guess from all that is known at
         the end. With n tasks that carry it (Satterthwaite 1946), each one's noise known from few attempts, it
-        is known to about 1/sqrt(n) of itself, which is added to it. The interval is Wilson's with the sample
+        is known to about sqrt(2/n) of itself, which is added to it. The interval is Wilson's with the sample
         size that goes with it and Student's quantile for n degrees of freedom; the anytime interval widens it
         as the asymptotic confidence sequence of Waudby-Smith et al. (2024, arXiv 2103.06476) widens
         the normal one, tuned to the first round.
@@ -120,7 +120,7 @@ class AdaptiveRounds:
         carriers = float(by_task.sum() ** 2 / np.sum(by_task**2)) if error else float(tasks)
         quantile = float(stats.t.ppf(0.5 + level / 2, carriers))
         attempts = float(sum(each.counts[chosen].sum() for each in self.rounds))
-        careful = error**2 * (1 + 1 / sqrt(carriers))
+        careful = error**2 * (1 + sqrt(2 / carriers))
         effective = mean * (1 - mean) / careful if 0 < mean < 1 and error else attempts
         low, high = wilson(mean, max(1.0, effective), quantile)
         wider = _anytime(error, sqrt(float(variances[0].sum())) / tasks, 1 - level)
