@@ -29,5 +29,5 @@ function tokens({ ids, logprobs, entropy }) {
 function bought(granted) {
   const counts = new Map();
   for (const { reason, count } of granted) counts.set(reason, (counts.get(reason) || 0) + count);
-  return [...counts].map(([reason, count]) => `${count} ${count === 1 ? "rollout" : "rollouts"} (${reason})`).join("; ");
+  return [...counts].map(([reason, count]) => `${many(count, "rollout")} (${reason})`).join("; ");
 }
