@@ -35,6 +35,7 @@ FLAGS += ["--disable-dev-shm-usage"]
 def served(folder: Path) -> Iterator[str]:
     server = uvicorn.Server(uvicorn.Config(make_app(folder), port=0, log_level="error"))
     socket = server.config.bind_socket()
+    socket.listen()
     thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]})
     thread.start()
     yield f"http://127.0.0.1:{socket.getsockname()[1]}/"
