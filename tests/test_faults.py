@@ -15,6 +15,8 @@
 | interrupted by the user | the run says interrupted, exit code 130; it is resumed |
 | checkpoint damaged (weights, configuration, tokenizer, optimiser, loop) | one sentence names the folder |
 | task data of another hash | DatasetUnavailable: refused, with both hashes |
+| every environment breaks in a warm start or a held-out evaluation | EnvironmentFailed counts them; nothing \
+of it is kept, resumed the run ends as if nothing had been |
 | replay differs from the record | invalid (fork): the attempt is discarded and played anew |
 """
 
@@ -30,13 +32,14 @@ from typing import Any
 
 import pytest
 
+from tests.loop_files import breaking
 from tests.loop_files.faults import Buggy, Meddling, broken, facts, failing, hanging, play, pragma
-from tests.loop_files.runs import SMALL, Listening
+from tests.loop_files.runs import SMALL, Listening, assert_sound
 from trace_gym.assemble import train
 from trace_gym.config import load
 from trace_gym.core.action import Action
 from trace_gym.core.agent import View
-from trace_gym.core.errors import DatasetUnavailable, ModelFailed, RunFolderError
+from trace_gym.core.errors import DatasetUnavailable, EnvironmentFailed, ModelFailed, RunFolderError
 from trace_gym.core.package import fetch_package
 from trace_gym.core.task import Limits
 from trace_gym.environment.env import AgenticEnv
@@ -245,6 +248,40 @@ def test_a_damaged_checkpoint_is_named_in_one_sentence(file: str, trained: Path,
     assert "\n" not in str(caught.value).partition(": ")[0]
     with Store.open(tmp_path / "run", read_only=True) as store:
         assert store.status is RunStatus.FAILED
+
+
+class Breaking(Listening):
+    """Has all environments break once the model is warm."""
+
+    def __init__(self, mark: Path) -> None:
+        super().__init__()
+        self._mark = mark
+
+    def note(self, text: str) -> None:
+        super().note(text)
+        if "nats a token" in text:
+            self._mark.touch()
+
+
+def test_a_warm_start_or_an_evaluation_that_nobody_could_play_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark, cache, folder = tmp_path / "broken", tmp_path / "cache", tmp_path / "run"
+    monkeypatch.setenv(breaking.MARK, str(mark))
+    config = load("guess", (*SMALL, f"suites={breaking.__file__}:Breaking", "run.steps=1"))
+    mark.touch()
+    with pytest.raises(EnvironmentFailed, match=r"24 of 24 demonstrations .* not be played: .*crashed"):
+        train(config, folder, narrator=Listening(), cache=cache)
+    assert not list((cache / "tiny").iterdir()), "a model of fewer demonstrations is not cached"
+    mark.unlink()
+    with pytest.raises(EnvironmentFailed, match=r"^no held-out episode .*\(environment 9 invalid"):
+        train(config, folder, narrator=Breaking(mark), cache=cache, resume=True)
+    mark.unlink()
+    narrator = Listening()
+    train(config, folder, narrator=narrator, cache=cache, resume=True)
+    assert narrator.reports[0].invalid == narrator.reports[0].missing == 0
+    with Store.open(folder, read_only=True) as store:
+        assert_sound(store)
 
 
 def test_task_data_of_another_hash_is_refused(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from trace_gym.core.budget import Budget
-from trace_gym.core.errors import RunFolderError, TrainingHalted, boundary
+from trace_gym.core.errors import EnvironmentFailed, RunFolderError, TrainingHalted, boundary
 from trace_gym.core.policy import Checkpoint
 from trace_gym.core.tree import Forest
 from trace_gym.environment.registry import Suite
@@ -245,7 +245,14 @@ class TrainingRun:
                 journal=journal,
                 seats=self._seats(parts.eval_suites, parts.eval_config.workers),
             )
-            journal.set_status(RunStatus.FINISHED)
+            broken = report.success.mean is None and report.invalid > 0
+            journal.set_status(RunStatus.FAILED if broken else RunStatus.FINISHED)
+        if broken:
+            shutil.rmtree(folder)
+            causes = ", ".join(f"{cause} {count}" for cause, count in report.failures.items())
+            raise EnvironmentFailed(
+                f"no held-out episode after {step} steps could be played ({causes} invalid); mend it, resume"
+            )
         self._reports[step] = report
         if self._sink is not None and fresh:
             found = report.success

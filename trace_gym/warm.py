@@ -17,8 +17,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from trace_gym.core.budget import Budget
-from trace_gym.core.episode import Actor
-from trace_gym.core.errors import BadConfig
+from trace_gym.core.episode import Actor, StopReason
+from trace_gym.core.errors import BadConfig, EnvironmentFailed
 from trace_gym.core.package import cache_folder
 from trace_gym.core.task import Split, Task
 from trace_gym.core.tree import Forest
@@ -70,7 +70,7 @@ def warm_tiny(
     """The folder of the warm model that shall play `suites`; made now if the cache has none.
 
     `progress` is called as training goes. Raises BadConfig where no suite has an oracle and for a
-    shape that no model can have.
+    shape that no model can have, EnvironmentFailed.
     """
     shown = [suite(spec) for spec in config.suites] or suites
     folder = cache_folder(cache) / "tiny" / _key(suites, config)
@@ -116,7 +116,8 @@ def demonstrate(
     suites: Sequence[Suite], config: WarmConfig, model: Path, *, tasks: Sequence[Task] | None = None
 ) -> Forest:
     """Noisy oracle episodes on training tasks (`tasks`, or some of all), spelled in the model's own tokens.
-    Raises BadConfig."""
+    Raises BadConfig, and EnvironmentFailed where some could not be played: a warm model is kept under what it
+    was made from."""
     tokenizer = load_model(model).tokenizer
     renderer = make_renderer(config.renderer, tokenizer)
     agent = Demonstrator(renderer, tokenizer, noise=config.noise, seed=config.seed)
@@ -131,10 +132,20 @@ def demonstrate(
             return await collector.collect(0, tasks, Budget())
 
     forest = asyncio.run(play())
+    _demand_played(forest)
     if not any(turn.actor is Actor.ORACLE for tree in forest.trees for turn in tree.turns):
         names = ", ".join(suite.name for suite in suites)
         raise BadConfig(f"a warm start needs an oracle to imitate, and {names} has none")
     return forest
+
+
+def _demand_played(forest: Forest) -> None:
+    lost = [tree for tree in forest.trees if all(r.stop is StopReason.INVALID for r in tree.rollouts)]
+    if lost:
+        why = next((f": {record.detail}" for tree in lost for record in tree.rollouts), "")
+        raise EnvironmentFailed(
+            f"{len(lost)} of {len(forest.trees)} demonstrations for the warm start could not be played{why}"
+        )
 
 
 def _key(suites: Sequence[Suite], config: WarmConfig) -> str:

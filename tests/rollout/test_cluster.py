@@ -147,6 +147,54 @@ def test_a_node_that_joins_gets_seats_and_with_none_left_the_wait_has_an_end(nod
     asyncio.run(scenario())
 
 
+def test_a_node_that_was_only_busy_is_tried_again():
+    from trace_gym.rollout.cluster import AGAIN_S, ClusterSeats
+    from trace_gym.rollout.ray_actors import Lost
+
+    now, placed, waits = [0.0], [], []
+
+    class Busy:
+        """A host's actor; the first of all does not answer."""
+
+        def __init__(self):
+            self.node, self._silent = "n1", not placed
+
+        async def call(self, method, *given, timeout_s):
+            waits.append((method, timeout_s))
+            if self._silent:
+                raise Lost("node n1 has not answered")
+            return 0
+
+        def post(self, method, *given):
+            pass
+
+    class One:
+        def nodes(self, *, gpus=0.0):
+            return ["n1"]
+
+        def place(self, kind, *given, node, gpus=0.0):
+            actor = Busy()
+            placed.append(node)
+            return actor
+
+    async def scenario():
+        seats = ClusterSeats(One(), {"guess": "guess"}, 2, look_s=0.01, clock=lambda: now[0])
+        task = suite("guess").tasks(Split.TRAIN)[0]
+        with pytest.raises(EnvironmentFailed, match="has not answered"):
+            await (await seats.take()).oracle(task)
+        now[0] += AGAIN_S / 2
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(seats.take(), 0.05)
+        now[0] += AGAIN_S / 2
+        seat = await seats.take()
+        assert await seat.oracle(task) == await seat.oracle(task) == 0
+
+    asyncio.run(scenario())
+    assert placed == ["n1", "n1"]
+    starts = [timeout for method, timeout in waits if method == "take"]
+    assert min(starts) > 60, "a process that starts has longer"
+
+
 def test_replicas_answer_as_one_policy_would_and_survive_one_another(nodes, more, tmp_path):
     from trace_gym.rollout.replicas import open_replicas
 

@@ -16,7 +16,7 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.loop_files.runs import Listening
+from tests.loop_files.runs import Listening, assert_sound
 from tests.rollout.bridge import Bridge
 from tests.rollout.test_policy_torch import WORDS, request, sample_all, teacher
 from trace_gym.assemble import train
@@ -25,9 +25,10 @@ from trace_gym.core.budget import Budget
 from trace_gym.core.episode import FailureCause, StopReason
 from trace_gym.core.errors import ContextExceeded, ModelFailed
 from trace_gym.core.policy import Checkpoint, Completion, Finish, SampleRequest
+from trace_gym.core.scheduler import Event
 from trace_gym.core.task import Split
 from trace_gym.core.tokens import ids
-from trace_gym.core.tree import Forest
+from trace_gym.core.tree import Forest, RolloutTree
 from trace_gym.environment.registry import suite
 from trace_gym.model.load import LoadedModel, load_model
 from trace_gym.model.tiny import make_tiny
@@ -36,6 +37,7 @@ from trace_gym.rollout.collector import Collector
 from trace_gym.rollout.model_agent import ModelAgent
 from trace_gym.rollout.player import CollectorConfig
 from trace_gym.rollout.policy_vllm import VllmPolicy
+from trace_gym.rollout.vllm_dialect import MODULE
 from trace_gym.rollout.vllm_fleet import VllmConfig
 from trace_gym.schedule.uniform import Uniform
 from trace_gym.store import Store
@@ -257,6 +259,54 @@ def test_a_run_trains_what_vllm_samples(
         assert found["invalid"] == 0
     after = asyncio.run(server.sample(request(1, max_tokens=12)))
     assert gaps(newest.path, request(1), after).max() < ROUNDING
+
+
+def servers() -> set[int]:
+    """The vLLM servers that this process started."""
+    children = Path("/proc/self/task").glob("*/children")
+    ours = {int(number) for file in children for number in file.read_text().split()}
+    return {number for number in ours if MODULE in Path(f"/proc/{number}/cmdline").read_text()}
+
+
+class Killing(Listening):
+    """Kills the servers that were started since, with the first turn of step 1."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._others, self.killed = servers(), set[int]()
+
+    def event(self, tree: RolloutTree, event: Event) -> None:
+        super().event(tree, event)
+        if self.step == 1 and not self.killed:
+            self.killed = servers() - self._others
+            for number in self.killed:
+                os.kill(number, signal.SIGKILL)
+
+
+def test_a_run_whose_server_is_killed_goes_on_with_the_weights_it_had(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
+    config = load(
+        None,
+        [
+            *(f"suites={EASY}", "run.steps=2", "run.pool=4", "budget.step_trajectories=12", "eval.tasks=1"),
+            *(f"policy.model=vllm:{folders['old']}?memory_gib=1", "policy.dtype=float32"),
+            *("agent.renderer=compact", "agent.max_tokens=8", "train.lr=1e-3", "predictor.name=beta"),
+            *("scheduler.name=trace", "train.advantage=drgrpo", "train.kl=0.1", "run.workers=4"),
+        ],
+    )
+    narrator = Killing()
+    train(config, tmp_path / "run", narrator=narrator)
+    assert len(narrator.killed) == 1
+    with Store.open(tmp_path / "run", read_only=True) as store:
+        assert_sound(store)
+        ends = [record for tree in store.forest(1).trees for record in tree.rollouts]
+        metrics = store.metrics(1)
+    broken = [record for record in ends if record.stop is StopReason.INVALID]
+    assert broken
+    assert all(record.failure is FailureCause.MODEL and "SIGKILL" in record.detail for record in broken)
+    assert metrics["watch/parity_gap_max"] < 1e-3, "the second server has the first one's weights"
+    assert metrics["watch/parity_version_gap"] == 0
 
 
 def test_it_keeps_the_protocol(folders: dict[str, Path], bridge: Bridge, tmp_path: Path) -> None:

@@ -135,6 +135,20 @@ def test_what_is_reached_stays_within_what_can_be():
     assert 0.4 < found.saving < found.reachable < 0.8
 
 
+def test_knowing_the_spread_exactly_would_save_hardly_more():
+    """What keeps from the best allocation's saving is not to know which task is which."""
+    found = simulate(population("wikihop_compact_plain"), budget=16.0, runs=50, seed=4, prior=16)
+    assert found.saving == pytest.approx(found.informed, abs=0.06)
+    assert found.informed < found.reachable
+
+
+@pytest.mark.parametrize("tasks", [10, 40])
+def test_intervals_of_few_tasks_cover(tasks):
+    spread = np.random.default_rng(7).beta(0.3, 0.3, tasks)
+    found = simulate(Population(spread, np.ones(tasks)), budget=6.0, runs=200, seed=5)
+    assert stats.binomtest(found.covered, found.runs, 0.95, alternative="less").pvalue > 0.01
+
+
 def test_with_an_earlier_run_four_fifths_of_the_best_saving_are_reached():
     found = simulate(population("wikihop_compact_plain_cool"), budget=8.0, runs=40, seed=2, prior=16)
     assert found.saving >= 0.8

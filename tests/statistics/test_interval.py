@@ -120,6 +120,8 @@ def test_without_a_success_there_is_no_cost_per_success():
     assert ratio_interval({"a": (5.0, 0.0)}, {"a": "a"}).mean is None
     free = ratio_interval({"a": (0.0, 1.0), "b": (0.0, 2.0)}, {"a": "a", "b": "b"})
     assert (free.mean, free.low) == (0.0, None)
+    same = ratio_interval({str(i): (2.0, 1.0) for i in range(5)}, {str(i): str(i) for i in range(5)})
+    assert (same.mean, same.low, same.high) == (2.0, None, None), "five equal costs bound nothing"
 
 
 def test_a_weighted_mean_adds_independent_errors():

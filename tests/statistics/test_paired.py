@@ -98,7 +98,11 @@ def test_as_many_tasks_as_are_said_to_be_needed_show_the_difference():
 
 def test_where_nothing_differs_nothing_is_promised():
     found = paired({"a": 0.0, "b": 0.0, "c": 0.0}, dict.fromkeys("abc", "f"))
-    assert (found.mean, found.low, found.high, found.p_value, found.needed) == (0.0, 0.0, 0.0, 1.0, None)
+    assert (found.mean, found.p_value, found.needed) == (0.0, 1.0, None)
+    none_of_three = stats.t.ppf(0.975, 2) ** 2 / (3 + stats.t.ppf(0.975, 2) ** 2)
+    assert (-found.low, found.high) == pytest.approx((none_of_three, none_of_three)), "three tasks are few"
+    better = paired(dict.fromkeys("abc", 1.0), dict.fromkeys("abc", "f"))
+    assert (better.low, better.high) == pytest.approx((1 - 2 * none_of_three, 1.0))
     alone = paired({"a": 0.5}, {"a": "f"})
     assert (alone.mean, alone.low, alone.p_value, alone.needed) == (0.5, None, None, None)
     with pytest.raises(ValueError, match="at least one shared task"):

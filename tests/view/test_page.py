@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -34,6 +35,7 @@ FLAGS += ["--disable-dev-shm-usage"]
 def served(folder: Path) -> Iterator[str]:
     server = uvicorn.Server(uvicorn.Config(make_app(folder), port=0, log_level="error"))
     socket = server.config.bind_socket()
+    socket.listen()
     thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]})
     thread.start()
     yield f"http://127.0.0.1:{socket.getsockname()[1]}/"
@@ -93,6 +95,8 @@ def test_a_tree_is_walked_with_the_keyboard(page: Any, address: str, runs: Path)
     step, tree = forked(runs)
     show(page, address, f"run=one&page=tree&step={step}&tree={tree}")
     page.wait_for_selector("section[aria-label=Turn] >> text=The task")
+    told = page.inner_text("section[aria-label=Turn]")
+    assert re.search(r"Continued from here: (1 rollout|[2-9] rollouts) \(", told)
     page.keyboard.press("j")
     page.wait_for_selector("section[aria-label=Turn] >> text=Node 1")
     page.keyboard.press("j")

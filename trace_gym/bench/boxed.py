@@ -19,10 +19,11 @@ from trace_gym.environment.tools import tool
 
 FILE = "/workspace/added"
 _ADD = 'echo "$1" >> added; awk \'{s += $1} END {print s "."}\' added'
-_PATIENCE_S = 120.0
-"""For a step: a drill is no test of a busy machine's speed."""
+_PATIENCE_S = 900.0
+"""For a step, and a third of it for a command in it: a drill is no test of a busy machine's speed, and what
+times out is played otherwise than in the run it is compared with."""
 
-_LIMITS = SandboxLimits(memory_mb=64, pids=16, disk_mb=16, timeout_s=20.0)
+_LIMITS = SandboxLimits(memory_mb=64, pids=16, disk_mb=16, timeout_s=_PATIENCE_S / 3)
 
 
 class Boxed(SandboxEnv):

@@ -6,6 +6,7 @@ Leaves out how long anything takes.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from trace_gym.core.errors import BadConfig, boundary
 from trace_gym.statistics.simulation import Population, Simulated, simulate
 from trace_gym.store import Store
 
 TASKS = 200
+MOST = 100.0
+"""Attempts a task after which an evaluation that aims at a width is given up."""
+
 SPREADS: Mapping[str, tuple[float, float]] = {
     "half-known (Beta .3 .3)": (0.3, 0.3),
     "mostly hard (Beta .2 .6)": (0.2, 0.6),
@@ -26,10 +31,12 @@ SPREADS: Mapping[str, tuple[float, float]] = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One cell of the table: a population, the budget in attempts a task, the attempts known beforehand."""
+    """One cell of the table: a population, the budget in attempts a task, the half width that ends it sooner,
+    the attempts known beforehand."""
 
     population: str
     budget: float
+    width: float | None
     prior: int
     found: Simulated
 
@@ -39,6 +46,7 @@ class Row:
         return {
             "population": self.population,
             "budget": self.budget,
+            "half_width_aimed_at": self.width,
             "prior_attempts": self.prior,
             "runs": found.runs,
             "coverage": found.covered / found.runs,
@@ -49,6 +57,7 @@ class Row:
             "uniform_would_spend": found.uniform,
             "best_would_spend": found.best,
             "saving_reached": found.saving,
+            "saving_informed": found.informed,
             "saving_reachable": found.reachable,
         }
 
@@ -78,6 +87,19 @@ def recorded(folder: Path) -> Population:
     return Population(np.array(shares), np.array(prices))
 
 
+def written(file: Path) -> dict[str, Population]:
+    """Populations from a JSON file of outcomes: by name a list of tasks, each `[key, family, "0110...", turns
+    of every attempt, tokens of every attempt]`. Raises BadConfig."""
+    with boundary(BadConfig, OSError, ValueError, TypeError, what=f"{file} holds no recorded outcomes"):
+        return {name: _population(rows) for name, rows in json.loads(file.read_text()).items()}
+
+
+def _population(rows: Sequence[tuple[str, str, str, list[int], list[int]]]) -> Population:
+    shares = [marks.count("1") / len(marks) for _, _, marks, _, _ in rows]
+    prices = [float(np.mean(tokens) or np.mean(turns)) for _, _, _, turns, tokens in rows]
+    return Population(np.array(shares), np.array(prices))
+
+
 def measure(
     populations: Mapping[str, Population],
     *,
@@ -85,10 +107,15 @@ def measure(
     priors: Sequence[int],
     runs: int,
     seed: int,
+    widths: Sequence[float] = (),
 ) -> Iterable[Row]:
-    """Every population at every budget, cold and with attempts known from another evaluation."""
+    """Every population at every budget, and until every half width is reached, cold and with attempts known
+    from another evaluation."""
+    cells = [*((budget, None) for budget in budgets), *((MOST, width) for width in widths)]
     for name, population in populations.items():
         for prior in priors:
-            for budget in budgets:
-                found = simulate(population, budget=budget, runs=runs, seed=seed, prior=prior)
-                yield Row(name, budget, prior, found)
+            for budget, width in cells:
+                found = simulate(
+                    population, budget=budget, runs=runs, seed=seed, prior=prior, half_width=width
+                )
+                yield Row(name, budget, width, prior, found)

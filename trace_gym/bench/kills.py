@@ -31,7 +31,7 @@ from trace_gym.store import FILE, Store
 
 Job: TypeAlias = Literal["eval", "train"]
 WORKERS = 4
-_PATIENCE_S = 600.0
+_PATIENCE_S = 1800.0
 _SMALL = (
     *("predictor.name=value_head", "budget.step_trajectories=12", "run.pool=6", "run.steps=4"),
     *("train.lr=1e-3", "train.eps=1e-3", "warmstart.hidden=32", "warmstart.layers=1", "warmstart.demos=60"),

@@ -11,8 +11,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from trace_gym.bench.evaluation import Row, measure, recorded, spreads
+from trace_gym.bench.evaluation import Row, measure, recorded, spreads, written
 from trace_gym.cli.bench_command import deliver, output_options
+from trace_gym.statistics.simulation import Population
 
 
 @click.command(
@@ -27,6 +28,9 @@ from trace_gym.cli.bench_command import deliver, output_options
     "--budget", "budgets", type=float, multiple=True, default=(8.0, 16.0, 32.0, 64.0), help="Attempts a task."
 )
 @click.option(
+    "--width", "widths", type=float, multiple=True, default=(0.03,), help="Half widths to stop at instead."
+)
+@click.option(
     "--prior", "priors", type=int, multiple=True, default=(0, 16), help="Attempts a task known beforehand."
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
@@ -35,15 +39,24 @@ def command(
     recordings: tuple[Path, ...],
     runs: int,
     budgets: tuple[float, ...],
+    widths: tuple[float, ...],
     priors: tuple[int, ...],
     seed: int,
     as_json: bool,
     out: Path | None,
 ) -> None:
-    """Simulate adaptive evaluations of RECORDINGS (run folders of evaluations with many attempts a task); of
-    made-up spreads where none is named."""
-    populations = {str(folder): recorded(folder) for folder in recordings} or spreads(seed)
-    rows = list(measure(populations, budgets=budgets, priors=priors, runs=runs, seed=seed))
+    """Simulate adaptive evaluations of RECORDINGS (run folders of evaluations with many attempts a task, or
+    JSON files of their outcomes); of made-up spreads where none is named."""
+    populations: dict[str, Population] = {}
+    for given in recordings:
+        populations |= written(given) if given.is_file() else {str(given): recorded(given)}
+    cells = measure(
+        populations or spreads(seed), budgets=budgets, widths=widths, priors=priors, runs=runs, seed=seed
+    )
+    rows = []
+    for row in cells:
+        rows.append(row)
+        click.echo(f"{row.population}: {row.found.covered} of {runs} covered", err=True)
     facts = {"seed": seed, "rows": [row.json() for row in rows]}
     deliver(facts, as_json=as_json, out=out, tell=lambda: _tell(rows))
 
@@ -62,7 +75,8 @@ def _tell(rows: list[Row]) -> None:
             "uniform",
             "best",
             "saving reached",
-            "reachable",
+            "knowing the spread",
+            "ceiling",
         ),
         title=title,
     )
@@ -79,6 +93,7 @@ def _tell(rows: list[Row]) -> None:
             f"{found.uniform:.1f}",
             f"{found.best:.1f}",
             f"{found.saving:.2f}",
+            f"{found.informed:.2f}",
             f"{found.reachable:.2f}",
         )
     Console().print(table)

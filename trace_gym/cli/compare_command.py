@@ -54,8 +54,9 @@ def _print_details(console: Console, each: Comparison, most: int) -> None:
         table.add_row(name, str(found.tasks), difference_text(found))
     console.print(table)
     if each.disagree and most:
-        title = f"tasks that differ: {len(each.disagree)}, the largest differences first"
-        listed = Table("task", "was", "is", title=title)
+        shown = "" if len(each.disagree) <= most else f", of which {most}"
+        console.print(f"tasks that differ: {len(each.disagree)}{shown}, the largest differences first")
+        listed = Table("task", "was", "is")
         for task in each.disagree[:most]:
             listed.add_row(task.task, f"{task.first:.2f}", f"{task.second:.2f}")
         console.print(listed)

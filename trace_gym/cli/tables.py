@@ -77,7 +77,7 @@ def _print_facts(console: Console, report: Report) -> None:
     facts.add_row("turns per episode", f"{report.turns_per_episode:.2f}")
     for name, value in report.cost.items():
         if value:
-            facts.add_row(name, f"{value:,.2f}{_per_success(report, name)}")
+            facts.add_row(name, f"{_amount(value)}{_per_success(report, name)}")
     console.print(facts)
 
 
@@ -87,8 +87,16 @@ def _per_success(report: Report, name: str) -> str:
     if report.cost_per_success is None:
         return "  (no success)"
     ratio = report.cost_per_success[name]
-    bounds = "" if ratio.low is None or ratio.high is None else f" [{ratio.low:,.2f}, {ratio.high:,.2f}]"
-    return f"  ({ratio.mean or 0.0:,.2f}{bounds} per success)"
+    known = ratio.low is not None and ratio.high is not None
+    bounds = f" [{_amount(ratio.low or 0.0)}, {_amount(ratio.high or 0.0)}]" if known else ""
+    return f"  ({_amount(ratio.mean or 0.0)}{bounds} per success)"
+
+
+def _amount(value: float) -> str:
+    """A cost in few digits: whole where it is, never 0.00 where it is little."""
+    if value == int(value):
+        return f"{value:,.0f}"
+    return f"{value:,.2f}" if abs(value) >= 0.1 else f"{value:.2g}"
 
 
 def _print_checks(console: Console, report: Report) -> None:

@@ -26,15 +26,26 @@ from trace_gym.rollout.seat import Kept, Seats, Stand
 log = logging.getLogger(__name__)
 _GRACE_S = 30.0
 """How long beyond an environment's own limit a node may take to answer before it counts as lost."""
+_START_S = 180.0
+"""For a host's first answer: its process has yet to start, and to import everything."""
+AGAIN_S = 30.0
+"""A lost node that is still in the cluster was perhaps only busy; it is tried again after so long."""
 
 
 @dataclass(slots=True, eq=False)
 class Host:
-    """A node's environments, and how many of its seats are free."""
+    """A node's environments, and how many of its seats are free; whether it has ever `answered`, and when it
+    was lost."""
 
     actor: Actor
     free: int
-    lost: bool = False
+    answered: bool = False
+    lost_at: float | None = None
+
+    @property
+    def lost(self) -> bool:
+        """Nothing is asked of it any more."""
+        return self.lost_at is not None
 
 
 @dataclass(slots=True, eq=False)
@@ -110,7 +121,7 @@ class ClusterSeats:
     def lose(self, host: Host, why: str) -> None:
         """Count a node as lost."""
         if not host.lost:
-            host.lost = True
+            host.lost_at = self._clock()
             log.warning("%s; what was played there is played again elsewhere", why)
         self._freed.set()
 
@@ -120,16 +131,18 @@ class ClusterSeats:
         self._freed.set()
 
     def _look_round(self) -> None:
-        """Make hosts on nodes that have joined."""
-        if self._clock() - self._looked < self._look_s:
+        """Make hosts on nodes that have joined, and on lost ones that are still there after a while."""
+        now = self._clock()
+        if now - self._looked < self._look_s:
             return
-        self._looked = self._clock()
+        self._looked = now
         nodes = self._cluster.nodes()
         for node, host in self._hosts.items():
             if node not in nodes:
                 self.lose(host, f"node {node[:8]} has left the cluster")
         for node in nodes:
-            if node not in self._hosts:
+            known = self._hosts.get(node)
+            if known is None or (known.lost_at is not None and now - known.lost_at >= AGAIN_S):
                 actor = self._cluster.place(EnvironmentHost, self._specs, self._share, node=node)
                 self._hosts[node] = Host(actor, self._share)
 
@@ -211,7 +224,9 @@ class ClusterSeat:
         actor = self._host.actor
         try:
             if self._number is None:
-                self._number = await actor.call("take", timeout_s=_GRACE_S)
+                wait_s = _GRACE_S if self._host.answered else _START_S
+                self._number = await actor.call("take", timeout_s=wait_s)
+                self._host.answered = True
             return await actor.call(method, self._number, *given, timeout_s=timeout_s)
         except Lost as error:
             self._seats.lose(self._host, str(error))

@@ -72,10 +72,14 @@ class AdaptiveRounds:
     prior_attempts: Array
     rounds: list[Round] = field(default_factory=list)
 
+    def known(self) -> tuple[Array, Array]:
+        """Wins and attempts (T,), those from elsewhere and those of all rounds."""
+        wins = self.prior_wins + sum(each.wins for each in self.rounds)
+        return wins, self.prior_attempts + sum(each.counts for each in self.rounds)
+
     def beliefs(self) -> Beliefs:
         """What is believed of the tasks now."""
-        wins = self.prior_wins + sum(each.wins for each in self.rounds)
-        return beliefs(wins, self.prior_attempts + sum(each.counts for each in self.rounds))
+        return beliefs(*self.known())
 
     def close(self, expected: Array, counts: Array, wins: Array, before: Beliefs | None) -> None:
         """Take in a round: what it expected, how many attempts (T,) had an outcome, how many of them won, and
@@ -95,11 +99,11 @@ class AdaptiveRounds:
         """The estimate over all tasks, or over the `members` (T,) among them. ValueError before a round.
 
         The variance of a round takes each task's noise and the error of the guess from all that is known at
-        the end. The interval is Wilson's with the effective sample size and Student's quantile for half as
-        many degrees of freedom as tasks carry the variance (Satterthwaite 1946; half, for every task's noise
-        is itself known from few attempts); the anytime interval widens it
-        as the asymptotic confidence sequence of Waudby-Smith et al. (2024, arXiv 2103.06476) widens the
-        normal one, tuned to the first round.
+        the end. With n tasks that carry it (Satterthwaite 1946), each one's noise known from few attempts, it
+        is known to about sqrt(2/n) of itself, which is added to it. The interval is Wilson's with the sample
+        size that goes with it and Student's quantile for n degrees of freedom; the anytime interval widens it
+        as the asymptotic confidence sequence of Waudby-Smith et al. (2024, arXiv 2103.06476) widens
+        the normal one, tuned to the first round.
         """
         if not self.rounds:
             raise ValueError("no round is over yet")
@@ -114,9 +118,10 @@ class AdaptiveRounds:
         by_task = weights**2 @ variances / tasks**2
         error = sqrt(float(by_task.sum()))
         carriers = float(by_task.sum() ** 2 / np.sum(by_task**2)) if error else float(tasks)
-        quantile = float(stats.t.ppf(0.5 + level / 2, max(1.0, carriers / 2)))
+        quantile = float(stats.t.ppf(0.5 + level / 2, carriers))
         attempts = float(sum(each.counts[chosen].sum() for each in self.rounds))
-        effective = mean * (1 - mean) / error**2 if 0 < mean < 1 and error else attempts
+        careful = error**2 * (1 + sqrt(2 / carriers))
+        effective = mean * (1 - mean) / careful if 0 < mean < 1 and error else attempts
         low, high = wilson(mean, max(1.0, effective), quantile)
         wider = _anytime(error, sqrt(float(variances[0].sum())) / tasks, 1 - level)
         return Estimate(mean, error, low, high, wilson(mean, max(1.0, effective), quantile * wider))

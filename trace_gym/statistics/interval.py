@@ -100,7 +100,7 @@ def ratio_interval(
     parts: Mapping[str, tuple[float, float]], families: Mapping[str, str], *, level: float = 0.95
 ) -> Interval:
     """Sum of the first over sum of the second of `parts[task]`, such as cost per success, with an interval
-    clustered by family; nothing where the second sum is 0.
+    clustered by family; nothing where the second sum is 0, no bounds where all tasks have the same ratio.
 
     The error is linearised: that of the mean of (a_i - r b_i) / mean(b); the interval is Student's on the
     logarithm of the ratio, so it stays positive.
@@ -114,6 +114,8 @@ def ratio_interval(
     if len(groups) < 2 or ratio <= 0:
         return Interval(ratio, None, None, len(groups), unit)
     error = robust_error(groups, 0.0) * len(parts) / below
+    if error <= ROUNDING * ratio:
+        return Interval(ratio, None, None, len(groups), unit)
     half = float(stats.t.ppf(0.5 + level / 2, len(groups) - 1)) * error / ratio
     return Interval(ratio, ratio * exp(-half), ratio * exp(half), len(groups), unit, error)
 

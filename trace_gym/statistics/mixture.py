@@ -1,7 +1,7 @@
 """How success probabilities are spread over a set of tasks, learnt from few attempts at each.
 
 The spread is a distribution on a grid, found by maximum likelihood (nonparametric: Laird 1978), which knows
-tasks that never or always succeed. Leaves out what to do with it: see `allocation`.
+tasks that never or always succeed. Leaves out what to do with it: see `adaptive`.
 """
 
 from __future__ import annotations
@@ -36,19 +36,34 @@ def beliefs(wins: Array, attempts: Array) -> Beliefs:
     `wins` and `attempts` (T,) need not be whole numbers. Two tasks' worth of the uniform spread over the grid
     are mixed in, so that no task is ever taken for certain.
     """
-    with np.errstate(divide="ignore"):
-        won, lost = np.log(GRID), np.log1p(-GRID)
-    fails = attempts - wins
-    likelihood = np.where(wins[:, None] > 0, wins[:, None] * np.maximum(won, -1e9), 0.0)
-    likelihood += np.where(fails[:, None] > 0, fails[:, None] * np.maximum(lost, -1e9), 0.0)
-    likelihood = np.exp(likelihood - likelihood.max(axis=1, keepdims=True))
+    likelihood = _likelihood(wins, attempts, GRID)
     share = np.full(len(GRID), 1 / len(GRID))
     for _ in range(ROUNDS):
         share = _posterior(likelihood, share).mean(axis=0)
     tasks = len(wins)
-    posterior = _posterior(likelihood, (tasks * share + 2 / len(GRID)) / (tasks + 2))
-    mean = posterior @ GRID
-    return Beliefs(mean, posterior @ (GRID * (1 - GRID)), np.maximum(posterior @ GRID**2 - mean**2, 0.0))
+    return _moments(_posterior(likelihood, (tasks * share + 2 / len(GRID)) / (tasks + 2)), GRID)
+
+
+def informed(wins: Array, attempts: Array, spread: Array) -> Beliefs:
+    """The same of one who knows the success probabilities `spread` (S,) exactly, but not whose each is."""
+    values, counts = np.unique(spread, return_counts=True)
+    return _moments(_posterior(_likelihood(wins, attempts, values), counts / len(spread)), values)
+
+
+def _likelihood(wins: Array, attempts: Array, grid: Array) -> Array:
+    """Of every task's outcomes under every value of the grid (T, G), its largest being 1."""
+    with np.errstate(divide="ignore"):
+        won, lost = np.log(grid), np.log1p(-grid)
+    fails = attempts - wins
+    logs = np.where(wins[:, None] > 0, wins[:, None] * np.maximum(won, -1e9), 0.0)
+    logs += np.where(fails[:, None] > 0, fails[:, None] * np.maximum(lost, -1e9), 0.0)
+    likelihood: Array = np.exp(logs - logs.max(axis=1, keepdims=True))
+    return likelihood
+
+
+def _moments(posterior: Array, grid: Array) -> Beliefs:
+    mean = posterior @ grid
+    return Beliefs(mean, posterior @ (grid * (1 - grid)), np.maximum(posterior @ grid**2 - mean**2, 0.0))
 
 
 def _posterior(likelihood: Array, share: Array) -> Array:

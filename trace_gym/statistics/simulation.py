@@ -5,13 +5,13 @@ Leaves out rollouts: outcomes are drawn from the known probabilities, so a thous
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import stats
 
 from trace_gym.statistics.adaptive import GROWTH, AdaptiveRounds, Estimate, drawn, neyman, round_variances
-from trace_gym.statistics.mixture import Array
+from trace_gym.statistics.mixture import Array, Beliefs, informed
 
 SLICES = 16
 """Into how many parts a budget is cut to bound what can be reached."""
@@ -30,8 +30,9 @@ class Simulated:
     """What `runs` evaluations showed. In how many the interval `covered` the truth, and the anytime interval
     did at every round; `bias` in standard errors; the mean squared error `claimed` and the one `seen`; what
     was `spent`, and what the same accuracy costs `uniform` and with the `best` allocation, all in attempts a
-    task of the mean price; `saving`: the share of the best allocation's saving that was reached, and
-    `reachable` what nobody can exceed who has to learn which task is which (see `reachable`)."""
+    task of the mean price; `saving`: the share of the best allocation's saving that was reached, `informed`
+    what the same rounds reach that know the spread of success exactly, but not which task is which, and
+    `reachable` what no such rounds can exceed (see `reachable`)."""
 
     runs: int
     covered: int
@@ -43,12 +44,24 @@ class Simulated:
     uniform: float
     best: float
     half_width: float
+    informed: float
     reachable: float
 
     @property
     def saving(self) -> float:
         """(uniform - spent) / (uniform - best)."""
         return (self.uniform - self.spent) / (self.uniform - self.best)
+
+
+@dataclass(slots=True)
+class Informed(AdaptiveRounds):
+    """Rounds that know how success is spread over the tasks, of which only a simulation can be sure."""
+
+    spread: Array = field(default_factory=lambda: np.zeros(0))
+
+    def beliefs(self) -> Beliefs:
+        """What is believed of the tasks now, knowing the spread."""
+        return informed(*self.known(), self.spread)
 
 
 def simulate(
@@ -66,12 +79,14 @@ def simulate(
     rng = np.random.default_rng(seed)
     truth, found = float(tasks.success.mean()), []
     for _ in range(runs):
-        found.append(_evaluated(tasks, budget, pilot, prior, half_width, rng))
+        rounds = AdaptiveRounds(*_known(tasks, prior, rng))
+        found.append(_evaluated(tasks, rounds, budget, pilot, half_width, rng))
     last = [estimates[-1] for estimates, _, _ in found]
     errors = np.array([each.mean - truth for each in last])
     claimed, seen = float(np.mean([each.error**2 for each in last])), float(np.mean(errors**2))
     noise, price = tasks.success * (1 - tasks.success), tasks.price / tasks.price.mean()
     count, true = len(price), float(np.mean([variance for _, _, variance in found]))
+    spent = float(np.mean([spent for _, spent, _ in found]))
     always = [all(e.anytime[0] <= truth <= e.anytime[1] for e in estimates) for estimates, _, _ in found]
     return Simulated(
         runs=runs,
@@ -80,12 +95,31 @@ def simulate(
         bias=float(errors.mean() / np.sqrt(seen)) if seen else 0.0,
         claimed=claimed,
         seen=seen,
-        spent=float(np.mean([spent for _, spent, _ in found])),
+        spent=spent,
         uniform=float(noise.sum() / count**2 / true),
         best=float(np.sqrt(noise * price).sum() ** 2 / count**3 / true),
         half_width=float(np.mean([each.half_width for each in last])),
-        reachable=reachable(tasks, budget=float(np.mean([spent for _, spent, _ in found])), prior=prior),
+        informed=_informed(tasks, spent, runs=max(2, runs // 5), seed=seed, pilot=pilot, prior=prior),
+        reachable=reachable(tasks, budget=spent, prior=prior),
     )
+
+
+def _informed(tasks: Population, budget: float, *, runs: int, seed: int, pilot: int, prior: int) -> float:
+    """The share of the best allocation's saving that is reached by rounds that know the spread."""
+    rng, variances = np.random.default_rng(seed), []
+    for _ in range(runs):
+        rounds = Informed(*_known(tasks, prior, rng), spread=tasks.success)
+        variances.append(_evaluated(tasks, rounds, budget, pilot, None, rng)[2])
+    noise, price = tasks.success * (1 - tasks.success), tasks.price / tasks.price.mean()
+    uniform, best = float(noise.mean()), float(np.mean(np.sqrt(noise * price))) ** 2
+    if uniform - best < 1e-12:
+        return 1.0
+    return (uniform - budget * len(price) * float(np.mean(variances))) / (uniform - best)
+
+
+def _known(tasks: Population, prior: int, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Wins and attempts (T,) of an earlier evaluation."""
+    return rng.binomial(prior, tasks.success).astype(float), np.full(len(tasks.price), float(prior))
 
 
 def reachable(tasks: Population, *, budget: float, prior: int = 0) -> float:
@@ -126,18 +160,16 @@ def reachable(tasks: Population, *, budget: float, prior: int = 0) -> float:
 
 def _evaluated(
     tasks: Population,
+    rounds: AdaptiveRounds,
     budget: float,
     pilot: int,
-    prior: int,
     half_width: float | None,
     rng: np.random.Generator,
 ) -> tuple[list[Estimate], float, float]:
     """One evaluation: the estimate after every round, what was spent, and the variance that the last estimate
     has with the tasks known."""
     price, count = tasks.price / tasks.price.mean(), len(tasks.price)
-    known = rng.binomial(prior, tasks.success).astype(float)
-    rounds = AdaptiveRounds(known, np.full(count, float(prior)))
-    spent, estimates = 0.0, list[Estimate]()
+    prior, spent, estimates = bool(rounds.prior_attempts.any()), 0.0, list[Estimate]()
     purse = 1.0 if prior else float(pilot)
     while purse > 0:
         before = rounds.beliefs() if prior or rounds.rounds else None

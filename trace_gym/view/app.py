@@ -144,5 +144,6 @@ def serve(root: Path, *, port: int, ready: Callable[[str], None]) -> None:
     )
     server = uvicorn.Server(config)
     socket = config.bind_socket()
+    socket.listen()  # who reads the address and is quicker than the server waits in line
     ready(f"http://127.0.0.1:{socket.getsockname()[1]}/")
     server.run(sockets=[socket])

@@ -18,6 +18,7 @@ import docker
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.types import Mount
 from docker.utils import kwargs_from_env
+from requests.exceptions import ConnectionError as Unreachable
 from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
 
@@ -46,7 +47,11 @@ def _asking(what: str) -> Iterator[None]:
     with boundary(
         SandboxFailed, DockerException, RequestException, HTTPError, OSError, what=f"Docker {what}"
     ):
-        yield
+        try:
+            yield
+        except Unreachable as gone:
+            advice = f"the daemon at {host()} does not answer; start it again and resume"
+            raise SandboxFailed(f"Docker {what}: {advice}") from gone
 
 
 def _knock(address: str, *, timeout_s: float) -> None:

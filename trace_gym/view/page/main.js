@@ -29,7 +29,7 @@ async function watch() {
   const head = await ask("head", { run });
   const mark = `${run} ${head.rollouts} ${head.closed} ${head.status}`;
   const status = document.getElementById("status");
-  status.textContent = `${head.status}, ${num(head.closed)} steps, ${num(head.rollouts)} rollouts`;
+  status.textContent = `${head.status}, ${many(head.closed, "step")}, ${many(head.rollouts, "rollout")}`;
   const page = state().page || "run";
   if (watch.mark && watch.mark !== mark && page !== "tree" && !state().window) await draw();
   watch.mark = mark;

@@ -25,6 +25,10 @@ const lasted = (seconds) => (seconds > 0 && seconds < 1 ? `${num(1000 * seconds)
 const percent = (value) => (value === null || value === undefined ? "–" : `${(100 * value).toFixed(0)} %`);
 const when = (seconds) => new Date(1000 * seconds).toLocaleString();
 
+function many(count, one, more = `${one}s`) {
+  return `${num(count)} ${count === 1 ? one : more}`;
+}
+
 function fact(value, name) {
   return h("div", { class: "fact" }, h("b", {}, value), h("span", {}, name));
 }

@@ -27,7 +27,7 @@ async function runPage(run) {
   named.push(...BY_SUITE.map(([title, metric]) => chart(title, suitesOf(series, metric))));
   return [
     h("h1", {}, head.name), h("p", { class: "soft" }, `${head.kind}, ${head.status}, begun ${when(head.created_at)}, trace-gym ${head.version}`),
-    h("div", { class: "facts" }, fact(num(head.closed), "steps finished"), fact(num(head.rollouts), "rollouts"),
+    h("div", { class: "facts" }, fact(num(head.closed), head.closed === 1 ? "step finished" : "steps finished"), fact(num(head.rollouts), "rollouts"),
       told.tokens_sampled === null ? null : fact(num(told.tokens_sampled), "tokens sampled"), ...(head.kind === "eval" ? [] : [
         fact(last(series, "success_bare", percent), "success of bare roots, last step"),
         fact(last(series, "effective_ratio", percent), "effective ratio, last step"), fact(num(told.checkpoints.length), "checkpoints")])),
@@ -79,7 +79,7 @@ function reportSection(report) {
   const value = (v) => (v && v.found !== undefined ? `${percent(v.passed / v.found)} (${num(v.passed)} of ${num(v.found)})` : typeof v === "object" ? JSON.stringify(v) : num(v));
   const counts = (values) => Object.entries(values || {}).map(([name, v]) => [name, value(v)]);
   return h("section", {}, h("h2", {}, "Evaluation report"),
-    h("div", { class: "facts" }, fact(interval(success), `success, 95 % interval over ${success.clusters} ${success.unit} clusters`),
+    h("div", { class: "facts" }, fact(interval(success), `success, 95 % interval over ${many(success.clusters, success.unit, success.unit === "family" ? "families" : undefined)}`),
       fact(num(report.episodes), "episodes"), fact(num(report.invalid), "invalid"), fact(num(report.censored), "censored")),
     report.by ? table("Success by suite", ["part", "success"], Object.entries(report.by).map(([name, s]) => [name, interval(s)])) : null,
     ["checks", "stops", "failures", "cost"].filter((name) => report[name] && Object.keys(report[name]).length).map((name) =>

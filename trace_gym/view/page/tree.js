@@ -9,7 +9,7 @@ async function treePage(run, given) {
   const detail = h("section", { class: "card", "aria-live": "polite", "aria-label": "Turn" });
   turnCard(run, tree, chosen).then((parts) => detail.replaceChildren(...parts), (error) => detail.replaceChildren(h("p", { class: "error" }, error.message)));
   return [
-    h("h1", {}, tree.task), h("p", { class: "soft" }, `step ${tree.step}, tree ${tree.tree}, family ${tree.family}; predicted ${percent(tree.mean)}, ${tree.rollouts.length} rollouts; keys: j k next and previous turn, h parent, [ ] other tree, ? help`),
+    h("h1", {}, tree.task), h("p", { class: "soft" }, `step ${tree.step}, tree ${tree.tree}, family ${tree.family}; predicted ${percent(tree.mean)}, ${many(tree.rollouts.length, "rollout")}; keys: j k next and previous turn, h parent, [ ] other tree, ? help`),
     h("div", { class: "diagram card", tabindex: 0, role: "region", "aria-label": "Diagram of the tree" }, diagram(tree, order, chosen, go)),
     h("h2", {}, "Turns"),
     h("div", { class: "split" }, h("ul", { class: "turns card", id: "turns", "aria-label": "Turns" }, order.rows.map((row) => turnRow(tree, row, chosen, go))), detail),
@@ -52,7 +52,7 @@ function diagram(tree, { lane, depth, lanes }, chosen, go) {
     return h("circle", { class: n.node === chosen ? "dot on" : "dot", cx: x(n.node), cy: y(n.node), r: tip ? 7 : 5.5, fill, click: () => go(n.node) }, h("title", {}, told));
   });
   const width = 32 + dx * Math.max(...depth), height = 28 + dy * Math.max(lanes - 1, 0);
-  return h("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Tree of ${tree.nodes.length} nodes and ${tree.rollouts.length} rollouts; the list below holds the same turns` }, edges, dots);
+  return h("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Tree of ${many(tree.nodes.length, "node")} and ${many(tree.rollouts.length, "rollout")}; the list below holds the same turns` }, edges, dots);
 }
 
 function turnRow(tree, { node, indent }, chosen, go) {

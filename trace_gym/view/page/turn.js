@@ -7,7 +7,7 @@ async function turnCard(run, tree, node) {
     h("h3", {}, node === 0 ? "The task" : `Node ${node}: ${turn.actor}${turn.policy_version === null ? "" : `, policy version ${turn.policy_version}`}`),
     node === 0 ? null : h("p", { class: "soft" }, `${turn.decoded} tokens sampled, ${turn.fresh} fresh and ${turn.cached} cached in the context; ${lasted(turn.model_seconds)} model, ${lasted(turn.env_seconds)} environment; reward ${num(turn.reward)}`),
     turn.span === null ? null : h("p", { class: "soft" }, `Played by ${turn.span.worker} until ${when(turn.span.ended_at)}: ${lasted(turn.span.entered)} to get there, ${lasted(turn.span.acted)} for the answer, ${lasted(turn.span.stepped)} for the step`),
-    granted.length ? h("p", {}, "Continued from here: ", granted.map((grant) => `${grant.count} rollouts (${grant.reason})`).join("; ")) : null,
+    granted.length ? h("p", {}, "Continued from here: ", bought(granted)) : null,
     turn.action ? labelled("Action", JSON.stringify(turn.action, null, 1)) : null,
     turn.text && turn.actor === "policy" ? labelled("As it was said", turn.text) : null,
     labelled(node === 0 ? "First observation" : "Observation", turn.observation),
@@ -24,4 +24,10 @@ function tokens({ ids, logprobs, entropy }) {
   return h("details", {}, h("summary", {}, `${ids.length} tokens, log-probability ${num(logprobs.reduce((a, b) => a + b, 0))}`),
     h("p", { class: "tokens" }, ids.map((id, i) => h("span", { title: `log-probability ${num(logprobs[i])}, entropy ${num(entropy[i])} nats`,
       style: `border-bottom:3px solid ${tint(Math.exp(logprobs[i]))}` }, String(id)))));
+}
+
+function bought(granted) {
+  const counts = new Map();
+  for (const { reason, count } of granted) counts.set(reason, (counts.get(reason) || 0) + count);
+  return [...counts].map(([reason, count]) => `${many(count, "rollout")} (${reason})`).join("; ");
 }
