@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -21,6 +22,9 @@ from trace_gym.environment.sandbox_env import SandboxEnv
 MOST_READ = 2000
 """Tasks of a split that are looked into at most; suites that make their tasks may have any number of them."""
 
+SHOWN = 12
+"""Subsets and tools that are named; of more the number is told."""
+
 
 @click.command("list", epilog="Examples: trace-gym list | trace-gym list --json")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
@@ -30,19 +34,38 @@ def command(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows))
         return
-    table = Table("suite", "what", "train", "test", "subsets", "fork", "random", "tools")
+    console = Console()
+    table = Table("suite", "train (families)", "test (families)", "fork", "random", box=None, show_edge=False)
+    for column in table.columns:
+        column.no_wrap = True
     for name, row in rows.items():
-        if "error" in row:
-            table.add_row(name, Text(row["error"], style="red"), *[""] * 6)
-            continue
-        counts = [_counted(row[split]) for split in ("train", "test")]
-        subsets, tools = ", ".join(row["subsets"]), ", ".join(row["tools"][:6])
-        more = f" +{len(row['tools']) - 6}" if len(row["tools"]) > 6 else ""
-        where = "sandbox" if row["sandbox"] else "browser" if row["browser"] else ""
-        fork = f"{row['fork']} (in a {where})" if where else row["fork"]
-        cells = (*counts, subsets, fork, f"{row['chance']:g}", tools + more)
-        table.add_row(name, Text(row["what"]), *cells)
-    Console().print(table)
+        table.add_row(Text(name, style="bold"), *([] if "error" in row else _facts(row)))
+    with console.capture() as drawn:
+        console.print(table)
+    header, *lines = drawn.get().splitlines()
+    console.print(Text.from_ansi(header))
+    for line, row in zip(lines, rows.values(), strict=True):
+        console.print(Text.from_ansi(line))
+        console.print(Padding(_words(row), (0, 0, 1, 4), expand=False))
+
+
+def _facts(row: dict[str, Any]) -> list[str]:
+    """What stands in the columns."""
+    kept = row["fork"] if row["fork"] != "sandbox" else "files"
+    where = ", sandbox" if row["sandbox"] else ", browser" if row["browser"] else ""
+    return [_counted(row["train"]), _counted(row["test"]), f"{kept}{where}", f"{row['chance']:g}"]
+
+
+def _words(row: dict[str, Any]) -> Text:
+    """What stands below them."""
+    if "error" in row:
+        return Text(row["error"], style="red")
+    lines = [row["what"]]
+    for what in ("subsets", "tools"):
+        more = f" +{len(row[what]) - SHOWN}" if len(row[what]) > SHOWN else ""
+        if row[what]:
+            lines.append(f"{what}: {', '.join(row[what][:SHOWN])}{more}")
+    return Text("\n".join(lines), style="dim")
 
 
 def _described(name: str) -> dict[str, Any]:
@@ -55,7 +78,7 @@ def _described(name: str) -> dict[str, Any]:
     except TraceGymError as error:
         return {"error": str(error)}
     return {
-        "what": (found.env_class.__doc__ or "").strip().partition("\n")[0],
+        "what": " ".join((found.env_class.__doc__ or "").partition("\n\n")[0].split()),
         **{
             str(split): {
                 "tasks": len(tasks),
@@ -82,4 +105,4 @@ def _spread(tasks: Sequence[Task]) -> list[Task]:
 def _counted(facts: dict[str, int]) -> str:
     """Tasks and families; a plus says that not all tasks were read, so that there may be more families."""
     more = "" if facts["read"] == facts["tasks"] else "+"
-    return f"{facts['tasks']} ({facts['families']}{more} fam.)"
+    return f"{facts['tasks']} ({facts['families']}{more})"

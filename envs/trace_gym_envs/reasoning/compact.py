@@ -114,8 +114,9 @@ class Notes:
 
 class ReasoningCompact(AgenticEnv):
     """Chains of one to five sums, worked out one by one. Families are the sequences of operations, so that
-    those of the test split were never seen in this order. `chance` is that of noting any value at all for the
-    name that is asked for."""
+    those of the test split were never seen in this order.
+
+    `chance` is that of noting any value at all for the name that is asked for."""
 
     suite, chance, brief = "reasoning_compact", 0.091, True
     vocabulary: ClassVar[tuple[str, ...]] = COMPACT_VOCABULARY
