@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,7 +13,7 @@ from trace_gym.core.check import Status, Verdict
 from trace_gym.core.errors import EnvironmentFailed, ForkDiverged
 from trace_gym.core.task import Limits, Split, Task
 from trace_gym.environment.env import AgenticEnv
-from trace_gym.environment.fork import digest, replay
+from trace_gym.environment.fork import copied, digest, replay
 from trace_gym.environment.tools import tool
 
 STRATEGIES = ("copy", "replay")
@@ -270,3 +271,42 @@ def test_the_digest_sees_everything_and_takes_any_text():
     assert len({of(), *changed}) == len(changed) + 1
     assert of() == of()
     assert len(of()) == 16
+
+
+@pytest.mark.parametrize("kind", [np.random.PCG64, np.random.MT19937, np.random.Philox])
+def test_a_copied_generator_draws_on_as_the_original_and_neither_moves_the_other(kind):
+    rng = np.random.Generator(kind(np.random.SeedSequence(7, spawn_key=(1, 2), pool_size=8)))
+    rng.spawn(2)
+    rng.integers(10, dtype=np.uint32)  # half of a 64-bit draw is left over
+    _, twin = copied(None, rng)
+    _, again = copied(None, twin)
+
+    def drawn(of):
+        return [
+            *of.integers(1000, size=5, dtype=np.uint32).tolist(),
+            *of.normal(size=3).tolist(),
+            *(child.random() for child in of.spawn(2)),
+        ]
+
+    assert drawn(twin) == drawn(rng) == drawn(again)
+
+
+def test_a_state_that_holds_the_generator_still_does_when_copied():
+    rng = np.random.default_rng(3)
+    state = {"rng": rng, "bits": rng.bit_generator, "seeds": rng.bit_generator.seed_seq, "own": [1]}
+    copy, twin = copied(state, rng)
+    assert copy["rng"] is twin
+    assert copy["bits"] is twin.bit_generator
+    assert copy["seeds"] is twin.bit_generator.seed_seq
+    assert twin is not rng
+    assert copy["own"] == [1]
+    assert copy["own"] is not state["own"]
+
+
+def test_a_generator_without_a_seed_sequence_is_copied_too():
+    class Own(np.random.Generator):
+        pass
+
+    rng = Own(np.random.PCG64(3))
+    _, twin = copied([], rng)
+    assert twin.random() == rng.random()

@@ -22,7 +22,16 @@ class Cost:
     usd: float = 0.0
 
     def __add__(self, other: Cost) -> Cost:
-        return Cost(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+        return Cost(
+            self.trajectories + other.trajectories,
+            self.fresh + other.fresh,
+            self.cached + other.cached,
+            self.decoded + other.decoded,
+            self.steps + other.steps,
+            self.model_seconds + other.model_seconds,
+            self.env_seconds + other.env_seconds,
+            self.usd + other.usd,
+        )
 
     @property
     def seconds(self) -> float:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from copy import deepcopy
 from functools import cache, partial
 from typing import Any, ClassVar, Literal, TypeAlias
 
@@ -21,7 +20,7 @@ from trace_gym.core.errors import EnvironmentFailed, PathRefused, boundary, unkn
 from trace_gym.core.sandbox import FileSnapshot
 from trace_gym.core.task import Split, Task
 from trace_gym.environment.border import clean, string, verdicts
-from trace_gym.environment.fork import Memory, Progress, Snapshot, Step, Strategy, digest, retrace
+from trace_gym.environment.fork import Memory, Progress, Snapshot, Step, Strategy, copied, digest, retrace
 from trace_gym.environment.spaces import ActionSpace, UnicodeText
 from trace_gym.environment.toolbox import Toolbox
 from trace_gym.environment.tools import Tool, ToolError, tools_of
@@ -200,7 +199,7 @@ class AgenticEnv(gymnasium.Env[str, Any], ABC):
         if (strategy or self.fork) == "replay":
             return Snapshot(progress, self._opening_rng)
         with boundary(EnvironmentFailed, Exception, what=f"{progress.task.key}: the state cannot be copied"):
-            memory = Memory(*deepcopy((self.state, self.np_random)), self.freeze())
+            memory = Memory(*copied(self.state, self.np_random), self.freeze())
         return Snapshot(progress, self._opening_rng, memory)
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -209,13 +208,13 @@ class AgenticEnv(gymnasium.Env[str, Any], ABC):
         if task.suite != self.suite:
             raise ValueError(f"a snapshot of suite {task.suite!r} cannot be restored in {self.suite!r}")
         if snapshot.memory is None:
-            self.np_random = deepcopy(snapshot.opening_rng)
+            _, self.np_random = copied(None, snapshot.opening_rng)
             opening, *digests = snapshot.progress.digests
             actions = snapshot.progress.actions
             retrace(task, self._open(task), self.step, actions=actions, digests=digests, opening=opening)
             return
         with boundary(EnvironmentFailed, Exception, what=f"{task.key}: the state cannot be copied"):
-            self.state, self.np_random = deepcopy((snapshot.memory.state, snapshot.memory.rng))
+            self.state, self.np_random = copied(snapshot.memory.state, snapshot.memory.rng)
         if snapshot.memory.files is not None:
             self.thaw(task, snapshot.memory.files)
         self.task = task
@@ -248,7 +247,7 @@ class AgenticEnv(gymnasium.Env[str, Any], ABC):
 
     def _open(self, task: Task) -> tuple[str, dict[str, Any]]:
         self._progress = None
-        self._opening_rng = deepcopy(self.np_random)
+        _, self._opening_rng = copied(None, self.np_random)
         self.task = task
         self._finishing = False
         with boundary(EnvironmentFailed, Exception, what=f"{task.key} could not begin"):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any, Literal, Protocol, TypeAlias
@@ -124,6 +125,25 @@ class Playable(Protocol):
     def step(self, action: Any) -> Step:
         """Take a turn."""
         ...
+
+
+def copied(state: Any, rng: np.random.Generator) -> tuple[Any, np.random.Generator]:
+    """Deep copies of both; what they share, the copies share. `deepcopy` would first seed the generator
+    from the system's entropy, which takes longer than all the rest of a small episode."""
+    bits = rng.bit_generator
+    seeds = bits.seed_seq
+    if type(rng) is not np.random.Generator or type(seeds) is not np.random.SeedSequence:
+        return deepcopy((state, rng))
+    sown = np.random.SeedSequence(
+        seeds.entropy,
+        spawn_key=seeds.spawn_key,
+        pool_size=seeds.pool_size,
+        n_children_spawned=seeds.n_children_spawned,
+    )
+    twin = np.random.Generator(type(bits)(sown))
+    twin.bit_generator.state = bits.state
+    memo = {id(rng): twin, id(bits): twin.bit_generator, id(seeds): sown}
+    return deepcopy(state, memo), twin
 
 
 def digest(
