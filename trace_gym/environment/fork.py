@@ -128,7 +128,7 @@ class Playable(Protocol):
 
 
 def copied(state: Any, rng: np.random.Generator) -> tuple[Any, np.random.Generator]:
-    """Deep copies of both; what they share, the copies share. `deepcopy` would first seed the generator's copy
+    """Deep copies of both; what they share, the copies share. `deepcopy` would first seed the generator
     from the system's entropy, which takes longer than all the rest of a small episode."""
     bits = rng.bit_generator
     seeds = bits.seed_seq

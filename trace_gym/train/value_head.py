@@ -208,7 +208,8 @@ class ValueHead(Head):
         best = start = self._held_out_loss(network, x[apart], y[apart])
         kept, since, done = copy.deepcopy(network.state_dict()), 0, 0
         rng = np.random.default_rng([self._seed, self._step])
-        optimizer = torch.optim.AdamW(network.parameters(), lr=self._lr, weight_decay=self._weight_decay)
+        weights, decay = network.parameters(), self._weight_decay
+        optimizer = torch.optim.AdamW(weights, lr=self._lr, weight_decay=decay, fused=True)
         while done < (self._passes if len(apart) else 1) and since < self._patience:
             order = learn[torch.from_numpy(rng.permutation(len(learn)))]
             for first in range(0, len(order), self._batch):
