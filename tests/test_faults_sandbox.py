@@ -4,7 +4,8 @@
 |---|---|
 | bubblewrap is killed | the command ends with 137 and says so; it is started again on its files |
 | a container is killed or stopped from outside | invalid (sandbox), retried |
-| the daemon is gone | invalid (sandbox), nothing hangs; once it is back a new run plays as before |
+| the daemon is gone | an evaluation: invalid (sandbox), nothing hangs; once it is back a new run plays as \
+before; training: one sentence ends it, resumed it goes on |
 """
 
 from __future__ import annotations
@@ -27,8 +28,10 @@ import pytest
 
 from tests.loop_files import halting
 from tests.loop_files.faults import Meddling, pragma
+from tests.loop_files.runs import SMALL, assert_sound
 from trace_gym.bench.boxed import Boxed
 from trace_gym.core.agent import Agent, Move, View
+from trace_gym.core.episode import StopReason
 from trace_gym.core.errors import ModelFailed, RunFolderError
 from trace_gym.core.journal import Journal
 from trace_gym.core.sandbox import SandboxSpec
@@ -191,6 +194,41 @@ def test_a_daemon_that_goes_is_nobodys_failure_and_nothing_hangs(engine: Path, t
     ended = subprocess.run(words, env=environment, capture_output=True, timeout=120, check=True)
     again = json.loads(ended.stdout)
     assert (again["failures"], again["missing"], again["success"]["mean"]) == ({}, 0, 1.0)
+
+
+@pytest.mark.slow
+@pytest.mark.needs("docker")
+def test_training_whose_daemon_goes_stops_with_one_sentence_and_is_resumed(
+    engine: Path, tmp_path: Path
+) -> None:
+    out = ["--out", str(tmp_path / "run")]
+    changes = (*SMALL, f"suites={halting.__file__}:Halting?sandbox=docker", "run.steps=2", "run.workers=2")
+    words = ["train", "guess", *(word for change in changes for word in ("--set", change)), *out]
+    environment = {
+        **os.environ,
+        "DOCKER_HOST": address(engine),
+        "TRACE_GYM_CACHE": str(tmp_path / "cache"),
+        halting.FOLDER: str(tmp_path),
+    }
+    command = [sys.executable, "-m", "trace_gym.cli"]
+    with subprocess.Popen([*command, *words], env=environment, stderr=subprocess.PIPE) as process:
+        wait_until(lambda: (tmp_path / halting.HALTED).exists())
+        daemon = int((engine / "pid").read_text())
+        os.kill(daemon, signal.SIGTERM)
+        wait_until(lambda: not alive(daemon))
+        (tmp_path / halting.GO_ON).touch()
+        _, said = process.communicate(timeout=120)
+    assert process.returncode == 1
+    errors = [line for line in said.decode().splitlines() if line.startswith("Error:")]
+    assert len(errors) == 1
+    assert "Docker" in errors[0]
+    assert "demonstrations for the warm start could not be played" in errors[0]
+    start(engine)
+    resumed = [*command, "train", "--resume", *out]
+    subprocess.run(resumed, env=environment, capture_output=True, timeout=200, check=True)
+    with Store.open(tmp_path / "run", read_only=True) as store:
+        assert_sound(store)
+        assert not any(stop is StopReason.INVALID for stop in store.stops())
 
 
 def alive(pid: int) -> bool:

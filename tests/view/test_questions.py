@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -161,3 +164,35 @@ def test_runs_are_compared_task_by_task(runs, run):
 def test_it_cannot_write(run):
     with run.reading() as sql, pytest.raises(sqlite3.OperationalError, match="readonly"):
         sql.execute("DELETE FROM log")
+
+
+class Listened(RunFile):
+    """A run that notes how its queries are answered."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.plans: list[str] = []
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        said: list[str] = []
+        with super().reading() as sql:
+            sql.set_trace_callback(said.append)
+            yield sql
+            sql.set_trace_callback(None)
+            for query in said:
+                self.plans += [row["detail"] for row in sql.execute(f"EXPLAIN QUERY PLAN {query}")]
+
+
+def test_a_tree_is_found_without_a_look_at_the_others_of_its_step(runs: Path) -> None:
+    """A step may hold a hundred thousand rollouts, and the page asks for a tree at every key."""
+    run = Listened(runs / "one")
+    index = questions.tasks(run)["rows"][0]["tree"]
+    run.plans.clear()
+    found = questions.tree(run, 0, index)
+    questions.turn(run, 0, index, 1)
+    assert found["grants"]
+    assert any(node["predicted"] is not None for node in found["nodes"])
+    looked = [plan for plan in run.plans if plan.startswith(("SCAN", "SEARCH"))]
+    assert len(looked) > 6
+    assert not [plan for plan in looked if plan.startswith("SCAN") or plan.endswith("(step=?)")]

@@ -58,7 +58,6 @@ class Row:
             "best_would_spend": found.best,
             "saving_reached": found.saving,
             "saving_informed": found.informed,
-            "saving_reachable": found.reachable,
         }
 
 

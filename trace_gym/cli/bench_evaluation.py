@@ -76,7 +76,6 @@ def _tell(rows: list[Row]) -> None:
             "best",
             "saving reached",
             "knowing the spread",
-            "ceiling",
         ),
         title=title,
     )
@@ -94,6 +93,5 @@ def _tell(rows: list[Row]) -> None:
             f"{found.best:.1f}",
             f"{found.saving:.2f}",
             f"{found.informed:.2f}",
-            f"{found.reachable:.2f}",
         )
     Console().print(table)

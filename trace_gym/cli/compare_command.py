@@ -32,19 +32,21 @@ def command(runs: tuple[Path, ...], tasks: int, as_json: bool) -> None:
     console = Console()
     console.print(_overview(found))
     for each in found:
+        console.print(f"{each.second} on {each.suite or 'all'}: {each.verdict}", highlight=False)
+    for each in found:
         if not each.suite or len({other.suite for other in found}) == 1:
             _print_details(console, each, tasks)
 
 
 def _overview(found: list[Comparison]) -> Table:
     title = f"success, compared with {found[0].first}: paired by task, p corrected after Holm"
-    table = Table("run", "suite", "tasks", "was", "is", "difference, 95 %", "p", "verdict", title=title)
+    table = Table("run", "suite", "tasks", "was", "is", "difference, 95 %", "p", title=title)
     for each in found:
         p_value = "-" if each.corrected is None else f"{each.corrected:.3g}"
         means = (f"{mean:.3f}" for mean in each.means)
         alone = f" (+{sum(each.alone)} in one only)" if any(each.alone) else ""
         tasks, change = f"{each.difference.tasks}{alone}", difference_text(each.difference)
-        table.add_row(each.second, each.suite or "all", tasks, *means, change, p_value, each.verdict)
+        table.add_row(each.second, each.suite or "all", tasks, *means, change, p_value)
     return table
 
 
@@ -54,8 +56,10 @@ def _print_details(console: Console, each: Comparison, most: int) -> None:
         table.add_row(name, str(found.tasks), difference_text(found))
     console.print(table)
     if each.disagree and most:
-        shown = "" if len(each.disagree) <= most else f", of which {most}"
-        console.print(f"tasks that differ: {len(each.disagree)}{shown}, the largest differences first")
+        shown = "" if len(each.disagree) <= most else f", of which {most} are listed"
+        console.print(
+            f"tasks that differ: {len(each.disagree)}{shown}, the largest differences first", highlight=False
+        )
         listed = Table("task", "was", "is")
         for task in each.disagree[:most]:
             listed.add_row(task.task, f"{task.first:.2f}", f"{task.second:.2f}")

@@ -49,8 +49,9 @@ def _adaptively(facts: Mapping[str, Any]) -> str:
     """What an adaptive evaluation saved, in words."""
     low, high = facts["anytime"]
     uniform, best = (f"{facts[name]:,.0f}" for name in ("uniform_would_spend", "best_would_spend"))
+    rounds = f"{facts['rounds']} round{'' if facts['rounds'] == 1 else 's'}"
     return (
-        f"{facts['rounds']} rounds, {facts['spent']:,.0f} {facts['unit']}; for the same interval, as many "
+        f"{rounds}, {facts['spent']:,.0f} {facts['unit']}; for the same interval, as many "
         f"attempts at every task would spend about {uniform}, the best allocation {best}. "
         f"Had you stopped it because of what you saw: [{low:.3f}, {high:.3f}]."
     )

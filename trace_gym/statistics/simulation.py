@@ -8,13 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy import stats
 
 from trace_gym.statistics.adaptive import GROWTH, AdaptiveRounds, Estimate, drawn, neyman, round_variances
 from trace_gym.statistics.mixture import Array, Beliefs, informed
-
-SLICES = 16
-"""Into how many parts a budget is cut to bound what can be reached."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,8 +27,7 @@ class Simulated:
     did at every round; `bias` in standard errors; the mean squared error `claimed` and the one `seen`; what
     was `spent`, and what the same accuracy costs `uniform` and with the `best` allocation, all in attempts a
     task of the mean price; `saving`: the share of the best allocation's saving that was reached, `informed`
-    what the same rounds reach that know the spread of success exactly, but not which task is which, and
-    `reachable` what no such rounds can exceed (see `reachable`)."""
+    what the same rounds reach that know the spread of success exactly, but not which task is which."""
 
     runs: int
     covered: int
@@ -45,7 +40,6 @@ class Simulated:
     best: float
     half_width: float
     informed: float
-    reachable: float
 
     @property
     def saving(self) -> float:
@@ -100,7 +94,6 @@ def simulate(
         best=float(np.sqrt(noise * price).sum() ** 2 / count**3 / true),
         half_width=float(np.mean([each.half_width for each in last])),
         informed=_informed(tasks, spent, runs=max(2, runs // 5), seed=seed, pilot=pilot, prior=prior),
-        reachable=reachable(tasks, budget=spent, prior=prior),
     )
 
 
@@ -120,42 +113,6 @@ def _informed(tasks: Population, budget: float, *, runs: int, seed: int, pilot: 
 def _known(tasks: Population, prior: int, rng: np.random.Generator) -> tuple[Array, Array]:
     """Wins and attempts (T,) of an earlier evaluation."""
     return rng.binomial(prior, tasks.success).astype(float), np.full(len(tasks.price), float(prior))
-
-
-def reachable(tasks: Population, *, budget: float, prior: int = 0) -> float:
-    """The share of the best allocation's saving that is left to one who knows how success is spread over the
-    tasks, but not which task is which, and plans anew after every attempt.
-
-    An attempt weighed w in an unbiased mean adds w^2 v to its variance, v = p(1-p), and costs c. By what
-    is known when it is made (x), w^2 E[v|x] + k c >= 2 w sqrt(k c E[v|x]); summed over attempts, the variance
-    times the price paid is at least (mean_i E sqrt(c_i E[v_i|x_i]))^2, where Neyman's has sqrt(c_i v_i).
-    Slices of the budget with such variances combine by their harmonic mean. x_i is taken to hold the prior
-    attempts and, for every unit spent, one or Neyman's share, whichever is more: more than any rule gets that
-    spends where the noise is.
-    """
-    noise, price = tasks.success * (1 - tasks.success), tasks.price / tasks.price.mean()
-    wish = np.sqrt(noise / price)
-    share = np.maximum(1.0, wish / float((wish * price).mean()))
-    seen: dict[int, Array] = {}
-
-    def found(attempts: int) -> Array:
-        """E sqrt(E[v|x]) of every task (T,), x of so many attempts."""
-        if attempts not in seen:
-            outcomes = np.arange(attempts + 1)[:, None]
-            likelihood = np.asarray(stats.binom.pmf(outcomes, attempts, tasks.success))
-            known = likelihood @ noise / np.maximum(likelihood.sum(axis=1), 1e-300)
-            seen[attempts] = np.sqrt(known) @ likelihood
-        return seen[attempts]
-
-    slices = []
-    for spent in (np.arange(SLICES) + 0.5) * budget / SLICES:
-        attempts = np.round(prior + spent * share).astype(int)
-        roots = np.array([found(number)[task] for task, number in enumerate(attempts.tolist())])
-        slices.append(float(np.mean(roots * np.sqrt(price))) ** 2)
-    uniform, best = float(noise.mean()), float(np.mean(np.sqrt(noise * price))) ** 2
-    if uniform - best < 1e-12:
-        return 1.0
-    return (uniform - 1 / float(np.mean(1 / np.array(slices)))) / (uniform - best)
 
 
 def _evaluated(

@@ -77,7 +77,8 @@ def _fits(row: dict[str, Any], search: str, suite: str, outcome: str) -> bool:
 
 
 def tree(run: RunFile, step: int, index: int) -> dict[str, Any]:
-    """One rollout tree: its nodes without their long texts, its rollouts and grants, the predictions.
+    """One rollout tree: its nodes without their long texts, its rollouts, the grants that they are of, the
+    predictions. Every query goes by an index: a step may hold a hundred thousand rollouts.
 
     Raises BadConfig where there is none.
     """
@@ -110,16 +111,16 @@ def tree(run: RunFile, step: int, index: int) -> dict[str, Any]:
             place,
         ).fetchall()
         grants = sql.execute(
-            "SELECT number, event, node, count, propensity, reason FROM grants "
-            "WHERE step = ? AND tree = ? ORDER BY number",
-            place,
+            "SELECT number, event, node, count, propensity, reason FROM grants WHERE step = ? AND number IN "
+            "(SELECT granted FROM rollouts WHERE step = ? AND tree = ?) ORDER BY number",
+            (step, *place),
         ).fetchall()
         predicted = {
             row["node"]: row["mean"]
             for row in sql.execute(
-                "SELECT p.node, p.mean FROM predictions p JOIN events e "
-                "ON e.step = p.step AND e.number = p.event WHERE p.step = ? AND e.tree = ? "
-                "ORDER BY p.event DESC",
+                "SELECT p.node, p.mean FROM events e CROSS JOIN predictions p "
+                "ON p.step = e.step AND p.event = e.number WHERE e.step = ? AND e.kind = 'episode' "
+                "AND e.tree = ? AND e.rollout IS NOT NULL ORDER BY p.event DESC",
                 place,
             )
         }
