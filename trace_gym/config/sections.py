@@ -49,9 +49,8 @@ class RunSection(Section):
 
 class SuiteSection(Section):
     """A suite: its `spec` as the registry reads it, its `share` of the candidates relative to the
-    others', and the least part of them, `floor`, that it keeps whatever the shares say, and of the roots that
-    the scheduler grants, whatever it thinks of the suite. `only` is a file of the ids of the training tasks
-    that it is restricted to, one a line (None: all)."""
+    others', and `floor`, the least part of candidates and of granted roots that it keeps in any case. `only`
+    is a file of the ids of the training tasks that it is restricted to, one a line (None: all)."""
 
     spec: Annotated[str, Field(min_length=1)]
     share: Positive = 1.0

@@ -10,34 +10,51 @@ kinds that need prose, sums or dates.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
 from trace_gym.core.action import Action, ToolSpec
 from trace_gym.core.task import Split, Task
 from trace_gym.environment.tools import tool
+from trace_gym_envs.shop.calls import sending, towards
 from trace_gym_envs.shop.errand import Errand
 from trace_gym_envs.shop.facts import facts
 from trace_gym_envs.shop.kinds.afterwards import TEXTS, TITLES
 from trace_gym_envs.shop.listing import listed
 from trace_gym_envs.shop.shopper import Reach, Say, Send, move
-from trace_gym_envs.shop.symbols import NEW, TEXT_WORDS, TITLE_WORDS, WORDS, Symbols
+from trace_gym_envs.shop.symbols import TEXT_WORDS, TITLE_WORDS, WORDS, Symbols
 from trace_gym_envs.shop.visit import TextShop
+from trace_gym_envs.shop.wording import (
+    ADD,
+    BACK,
+    BUY,
+    CART,
+    CHECKOUT,
+    DROP,
+    FRONT,
+    ITEM,
+    OR,
+    ORDERS,
+    RATE,
+    REVIEW,
+    SET,
+    SHORT,
+    STOP,
+    asked,
+    told,
+)
 
 KINDS: Final = ("cart", "checkout", "return", "review", "stock")
 MAX_TURNS: Final = 20
-FRONT, CART, ITEM, ORDERS, CHECKOUT, BACK, REVIEW = (
-    *("front", "cart", "item", "orders", "checkout", "back", "review"),
-)
-SHORT, NONE, DONE, STOP = "short", "none", "done", ";"
+NONE, DONE = "none", "done"
 
 COMPACT_VOCABULARY: Final[tuple[str, ...]] = (
     *WORDS,
     *(FRONT, CART, ITEM, ORDERS, CHECKOUT, BACK, REVIEW),
-    *("open", "set", "drop", "add", "send", "rate", "buy", "cancel", "or"),
+    *("open", SET, DROP, ADD, "send", RATE, BUY, "cancel", OR),
     *(SHORT, NONE, DONE, STOP),
 )
 
@@ -61,7 +78,7 @@ class ShopCompact(TextShop):
     def begin(self, task: Task) -> str:
         """The errand, and the front page."""
         self.enter().go(self.line, "/")
-        return f"{' '.join(self._asked())} {STOP} {self._page()}"
+        return f"{' '.join(asked(self.errand, self.symbols))} {STOP} {self._page()}"
 
     @tool
     def open(self, page: Place) -> str:
@@ -183,7 +200,7 @@ class ShopCompact(TextShop):
 
     def available(self) -> Sequence[ToolSpec]:
         """What is asked about and what is shown are the examples of articles and pages."""
-        words = [*self._asked(), *self._page().split()]
+        words = [*asked(self.errand, self.symbols), *self._page().split()]
         articles = list(dict.fromkeys(word for word in words if self.symbols.sku(word))) or ["a1"]
         orders = [word for word in words if self.symbols.number(word, self.state.tab.database)]
         pages = [CART, CHECKOUT, ORDERS, *dict.fromkeys(orders), *articles]
@@ -195,10 +212,11 @@ class ShopCompact(TextShop):
             return None
         match self.wished():
             case Reach(path):
-                return self._towards(path)
+                return towards(path, self.symbols, here=self._here())
             case Send(at, action, fields):
-                stands = any(form.action == action for form in self.state.tab.sight.forms)
-                return self._call(action, fields) if stands else self._towards(at)
+                if any(form.action == action for form in self.state.tab.sight.forms):
+                    return sending(action, fields, self.symbols)
+                return towards(at, self.symbols, here=self._here())
             case Say():
                 return Action.call("done")
 
@@ -209,91 +227,10 @@ class ShopCompact(TextShop):
             self._symbols = self.errand, Symbols(self.errand)
         return self._symbols[1]
 
-    def _asked(self) -> list[str]:
-        """The errand in words."""
-        errand, symbols = self.errand, self.symbols
-        wants = {goal.key: goal.want for goal in errand.goals}
-        match errand.kind:
-            case "cart":
-                return [CART, *self._asked_of_cart(wants)]
-            case "return":
-                ((key, want),) = wants.items()
-                _, number, sku = key.split("/")
-                return [BACK, symbols.order(number), symbols.article(sku), *str(want).split()]
-            case "review":
-                return ["rate", *self._asked_of_review(wants)]
-            case _:
-                place, card = wants["new/1/destination"] or "", wants["new/1/card"] or ""
-                how = [symbols.place(place), wants["new/1/method"] or "", symbols.card(card)]
-                return ["buy", *self._asked_goods(wants["new/1/goods"] or ""), *how]
-
-    def _asked_of_cart(self, wants: Mapping[str, str | None]) -> Iterator[str]:
-        had = {sku for sku, _ in self.errand.cart}
-        for key, want in wants.items():
-            sku = key.removeprefix("cart/")
-            yield from ("drop" if want is None else "set" if sku in had else "add", self.symbols.article(sku))
-            if want is not None:
-                yield want
-
-    def _asked_of_review(self, wants: Mapping[str, str | None]) -> Iterator[str]:
-        ((key, want),) = wants.items()
-        sku, order = key.removeprefix("review/"), self.errand.watch[0].removeprefix("/orders/")
-        stars, title, text = str(want).split(" | ", 2)
-        symbols, by_order = self.symbols, order in self.errand.text
-        yield from (symbols.order(order), symbols.sort(sku)) if by_order else (symbols.article(sku),)
-        yield from (stars, TITLE_WORDS[TITLES.index(title)], TEXT_WORDS[TEXTS.index(text)])
-
-    def _asked_goods(self, goods: str) -> Iterator[str]:
-        """What is to be bought; where it is one of two, both, the one to be preferred first."""
-        counts = dict((sku, count) for count, sku in (line.split(" x ") for line in goods.split(", ")))
-        named = self.symbols.named(self.errand.text)
-        for place, sku in enumerate(named):
-            yield from ["or"] * (place > 0 and len(counts) < len(named))
-            yield from (self.symbols.article(sku), counts.get(sku) or next(iter(counts.values())))
-
     def _page(self) -> str:
-        """What is open, in words; read from the database."""
-        match self._here().split("/")[1:]:
-            case ["cart"]:
-                return " ".join([CART, *self._lines_of_cart()])
-            case ["p", sku]:
-                return f"{ITEM} {self.symbols.article(sku)}"
-            case ["p", sku, "review"]:
-                return f"{REVIEW} {self.symbols.article(sku)}"
-            case ["orders"]:
-                return ORDERS
-            case ["orders", number]:
-                return " ".join([self.symbols.order(number), *self._lines_of_order(number)])
-            case ["orders", _, "return", sku]:
-                return f"{BACK} {self.symbols.article(sku)}"
-            case ["checkout"]:
-                return CHECKOUT
-            case _:
-                return FRONT
-
-    def _lines_of_cart(self) -> Iterator[str]:
-        sql = (
-            "select c.sku, c.quantity, p.stock from cart c join products p on p.sku = c.sku "
-            "where c.customer = ? order by p.name"
-        )
-        for sku, count, stock in self.state.tab.database.rows(sql, self.errand.customer):
-            yield from (self.symbols.article(sku), str(count), *[SHORT] * (count > stock), STOP)
-
-    def _lines_of_order(self, number: str) -> Iterator[str]:
-        """State and articles, each with its sort; of a new order also where it goes, how, and who pays."""
-        database, symbols = self.state.tab.database, self.symbols
-        row = database.row("select status, destination, method, card from orders where number = ?", number)
-        assert row is not None
-        yield row[0]
-        sql = (
-            "select l.sku, l.quantity, r.quantity from lines l join products p on p.sku = l.sku "
-            "left join returns r on r.number = l.number and r.sku = l.sku where l.number = ? order by p.name"
-        )
-        for sku, count, sent in database.rows(sql, number):
-            then = [BACK] * (sent is not None)
-            yield from (symbols.sort(sku), symbols.article(sku), str(count), *then, STOP)
-        if symbols.order(number) == NEW:
-            yield from (symbols.place(row[1]), row[2], symbols.card(row[3]))
+        """What is open, in words."""
+        database, customer = self.state.tab.database, self.errand.customer
+        return told(self._here(), database, self.symbols, customer=customer)
 
     def _path(self, word: str) -> str | None:
         """Where a page is; None if there is none."""
@@ -332,54 +269,6 @@ class ShopCompact(TextShop):
             (tab.select if made.do == "select" else tab.fill)(made.item, made.text)
         came = facts(tab.database, customer) != before
         return self._page() if came else f"{NONE} {self._page()}"
-
-    def _towards(self, path: str) -> Action:
-        """The call that opens a page, or the one before it."""
-        match path.split("/")[1:]:
-            case ["orders", number, "return", sku] if self._here() == f"/orders/{number}":
-                return Action.call("back", article=self.symbols.article(sku))
-            case ["p", _, "review"] if self._here() == path.removesuffix("/review"):
-                return Action.call("review")
-            case ["p", sku, *_]:
-                return Action.call("open", page=self.symbols.article(sku))
-            case ["orders", number, *_]:
-                return Action.call("open", page=self.symbols.order(number))
-            case [name, *_]:
-                return Action.call("open", page=name)
-            case _:
-                raise ValueError(f"there is no way to {path}")
-
-    def _call(self, action: str, fields: Mapping[str, str]) -> Action:
-        """The call that sends a form of the page that is open."""
-        symbols, parts = self.symbols, action.split("/")[1:]
-        match parts:
-            case ["cart", "set", sku]:
-                return Action.call("set", article=symbols.article(sku), pieces=int(fields["quantity"]))
-            case ["cart", "remove", sku]:
-                return Action.call("drop", article=symbols.article(sku))
-            case ["cart", "add", _]:
-                return Action.call("add", pieces=int(fields["quantity"]))
-            case ["checkout"]:
-                return Action.call("buy", **self._payment(fields))
-            case ["orders", _, "cancel"]:
-                return Action.call("cancel")
-            case ["orders", _, "return", _]:
-                sent = {"reason": fields["reason"], "refund": fields["refund"]}
-                return Action.call("send", pieces=int(fields["quantity"]), **sent)
-            case _:
-                title, text = (TITLES.index(fields["title"]), TEXTS.index(fields["text"]))
-                said = {"title": TITLE_WORDS[title], "text": TEXT_WORDS[text]}
-                return Action.call("rate", stars=int(fields["stars"]), **said)
-
-    def _payment(self, fields: Mapping[str, str]) -> Mapping[str, Any]:
-        """The checkout's choices in words; those that are not made are the customer's usual ones."""
-        from_id = {self.symbols.address_id(word): word for word in ("home", "work", "holiday")}
-        by_id = {self.symbols.card_id(word): word for word in ("c1", "c2")}
-        return {
-            "place": from_id[fields["address"]] if fields else "home",
-            "method": fields.get("method", "standard"),
-            "card": by_id[fields["card"]] if fields else "c1",
-        }
 
 
 def _shown(spec: ToolSpec, examples: Mapping[str, Sequence[str]]) -> ToolSpec:
