@@ -19,7 +19,6 @@ from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.types import Mount
 from docker.utils import kwargs_from_env
 from requests.exceptions import ConnectionError as Unreachable
-from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
 
 from trace_gym.core.errors import BadConfig, SandboxFailed, boundary
@@ -44,14 +43,11 @@ def host() -> str:
 
 @contextmanager
 def _asking(what: str) -> Iterator[None]:
-    with boundary(
-        SandboxFailed, DockerException, RequestException, HTTPError, OSError, what=f"Docker {what}"
-    ):
+    with boundary(SandboxFailed, DockerException, HTTPError, OSError, what=f"Docker {what}"):
         try:
             yield
         except Unreachable as gone:
-            advice = f"the daemon at {host()} does not answer; start it again and resume"
-            raise SandboxFailed(f"Docker {what}: {advice}") from gone
+            raise SandboxFailed(f"Docker {what}: no daemon at {host()}; start it and resume") from gone
 
 
 def _knock(address: str, *, timeout_s: float) -> None:
@@ -110,10 +106,8 @@ class Client:
             for step in steps:
                 said.append(step.get("stream", "").strip())
                 if "error" in step:
-                    tail = " | ".join(line for line in said[-8:] if line)
-                    raise BadConfig(
-                        f"{folder} cannot be built: {step['error'].strip()} (after: {tail[-600:]})"
-                    )
+                    tail = " | ".join(line for line in said[-8:] if line)[-600:]
+                    raise BadConfig(f"{folder} cannot be built: {step['error'].strip()} (after: {tail})")
         return self._made(tag)
 
     def load(self, tar: Path, tag: str, *, purpose: str) -> containers.Image:
