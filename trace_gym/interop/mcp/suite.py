@@ -49,6 +49,7 @@ class Mcp(AgenticEnv):
 
     suite: ClassVar[str] = "mcp"
     fork: ClassVar[Strategy] = "replay"
+    chance: ClassVar[float] = 0.01
     state: Talk
 
     def __init__(
