@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 AtLeastOne = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[float, Field(ge=0.0)]
@@ -17,6 +17,8 @@ Positive = Annotated[float, Field(gt=0.0)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Listed = Field(strict=False)
 """A tuple in Python that is a list in TOML."""
+Specs = Annotated[tuple[str, ...], Listed, BeforeValidator(lambda s: [s] if isinstance(s, str) else s)]
+"""Suites by spec; one may stand alone."""
 
 
 class Section(BaseModel):
@@ -209,16 +211,11 @@ class EvalSection(Section):
     spec (none: those of training), `k` attempts at each of at most `tasks` tasks a suite (None: all). `split`
     "train" plays training tasks instead, for tuning."""
 
-    suites: Annotated[tuple[str, ...], Listed] = ()
+    suites: Specs = ()
     k: AtLeastOne = 1
     every: Annotated[int, Field(ge=0)] = 0
     tasks: AtLeastOne | None = None
     split: Literal["test", "train"] = "test"
-
-    @field_validator("suites", mode="before")
-    @classmethod
-    def _as_list(cls, suites: object) -> object:
-        return [suites] if isinstance(suites, str) else suites
 
 
 class WarmstartSection(Section):
@@ -237,12 +234,7 @@ class WarmstartSection(Section):
     batch_tokens: AtLeastOne = 3072
     lr: Positive = 1e-3
     seed: Annotated[int, Field(ge=0)] = 0
-    suites: Annotated[tuple[str, ...], Listed] = ()
-
-    @field_validator("suites", mode="before")
-    @classmethod
-    def _as_list(cls, suites: object) -> object:
-        return [suites] if isinstance(suites, str) else suites
+    suites: Specs = ()
 
 
 class RunConfig(Section):
