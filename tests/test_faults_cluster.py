@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.loop_files.processes import alive, children, wait_until
 from tests.loop_files.runs import SMALL, Listening, assert_sound
 from trace_gym.assemble import train
 from trace_gym.config import load
@@ -47,7 +48,8 @@ def local() -> Iterator[Any]:
 
 
 class Removing(Listening):
-    """Kills the node beside the head in mid-step."""
+    """Kills the node beside the head in mid-step, and holds the step up until all that ran on it is gone: a
+    node's actors outlive it by as long as they take to notice."""
 
     def __init__(self, local: Any) -> None:
         super().__init__()
@@ -58,7 +60,10 @@ class Removing(Listening):
         self.left -= self.step == 1
         if not self.left:
             (worker,) = self._local.worker_nodes
+            (raylet,) = worker.all_processes["raylet"]
+            actors = children(raylet.process.pid)
             self._local.remove_node(worker, allow_graceful=False)
+            wait_until(lambda: not any(map(alive, actors)))
 
 
 def test_a_run_that_loses_a_node_plays_again_what_was_on_it_and_nothing_else(

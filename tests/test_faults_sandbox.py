@@ -18,8 +18,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +26,7 @@ import pytest
 
 from tests.loop_files import halting
 from tests.loop_files.faults import Meddling, pragma
+from tests.loop_files.processes import alive, wait_until
 from tests.loop_files.runs import SMALL, assert_sound
 from trace_gym.bench.boxed import Boxed
 from trace_gym.core.agent import Agent, Move, View
@@ -231,18 +230,3 @@ def test_training_whose_daemon_goes_stops_with_one_sentence_and_is_resumed(
     with Store.open(tmp_path / "run", read_only=True) as store:
         assert_sound(store)
         assert not any(stop is StopReason.INVALID for stop in store.stops())
-
-
-def alive(pid: int) -> bool:
-    """Whether a process is there and no zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    end, pause = time.monotonic() + 180, threading.Event()
-    while not true():
-        assert time.monotonic() < end, "it did not come so far in three minutes"
-        pause.wait(0.05)

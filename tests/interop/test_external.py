@@ -15,6 +15,7 @@ from urllib.parse import quote
 import pytest
 from click.testing import CliRunner
 
+from tests.loop_files.processes import alive
 from trace_gym.cli.main import cli
 from trace_gym.core.action import Action
 from trace_gym.core.agent import View
@@ -216,14 +217,6 @@ def test_a_silent_program_is_ended_with_its_children(tmp_path: Path) -> None:
     assert episode.success is False
     assert "asked nothing for 4 s" in str(episode.turns[1].action)
     assert not any(alive(int(pid)) for pid in note.read_text().split())
-
-
-def alive(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def test_an_episode_that_ends_takes_the_waiting_program_with_it(tmp_path: Path) -> None:

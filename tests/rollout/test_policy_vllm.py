@@ -16,6 +16,7 @@ import httpx
 import numpy as np
 import pytest
 
+from tests.loop_files.processes import alive, children, wait_until
 from tests.loop_files.runs import Listening, assert_sound
 from tests.rollout.bridge import Bridge
 from tests.rollout.test_policy_torch import WORDS, request, sample_all, teacher
@@ -37,7 +38,7 @@ from trace_gym.rollout.collector import Collector
 from trace_gym.rollout.model_agent import ModelAgent
 from trace_gym.rollout.player import CollectorConfig
 from trace_gym.rollout.policy_vllm import VllmPolicy
-from trace_gym.rollout.vllm_dialect import MODULE
+from trace_gym.rollout.vllm_dialect import MODULE, PAUSE, RESUME
 from trace_gym.rollout.vllm_fleet import VllmConfig
 from trace_gym.schedule.uniform import Uniform
 from trace_gym.store import Store
@@ -95,6 +96,13 @@ def gaps(folder: Path, asked: SampleRequest, got: Completion) -> np.ndarray:
     return np.abs(np.array(teacher(loaded(folder), asked, got.token_ids.tolist())) - got.logprobs)
 
 
+def order(policy: VllmPolicy, path: str) -> None:
+    """Tell the server to do something."""
+    assert policy.server is not None
+    with httpx.Client(transport=httpx.HTTPTransport(uds=str(policy.server.socket))) as client:
+        client.post(f"http://vllm{path}", timeout=30).raise_for_status()
+
+
 def metric(policy: VllmPolicy, name: str) -> float:
     """What the server says of itself: the sum of the metrics with this name, a regular expression."""
     assert policy.server is not None
@@ -103,13 +111,6 @@ def metric(policy: VllmPolicy, name: str) -> float:
     found = re.findall(rf"^vllm:{name}{{.*}} (\S+)$", told, re.MULTILINE)
     assert found, f"the server has no metric {name}"
     return sum(map(float, found))
-
-
-async def until_running(policy: VllmPolicy, wanted: bool) -> None:
-    """Wait until the server has requests, or has none."""
-    async with asyncio.timeout(20):
-        while wanted != bool(await asyncio.to_thread(metric, policy, "num_requests_(?:running|waiting)")):
-            await asyncio.sleep(0.02)
 
 
 def test_many_requests_agree_with_the_trainer(policy: VllmPolicy, folders: dict[str, Path]) -> None:
@@ -188,19 +189,31 @@ def test_weights_that_do_not_fit_leave_the_old_ones(
     assert gaps(folders["old"], request(1), after).max() < ROUNDING
 
 
-def test_cancelled_requests_leave_the_server(policy: VllmPolicy) -> None:
-    async def cancelling() -> None:
-        long = [asyncio.create_task(policy.sample(request(i, max_tokens=480))) for i in range(8)]
-        await until_running(policy, wanted=True)
+def test_cancelled_requests_leave_the_server(
+    policy: VllmPolicy, folders: dict[str, Path], bridge: Bridge, tmp_path: Path
+) -> None:
+    many, length = 4, 480
+
+    async def cancelling(remote: VllmPolicy) -> None:
+        here = bridge.asked
+        long = [asyncio.create_task(remote.sample(request(i, max_tokens=length))) for i in range(many)]
+        await asyncio.to_thread(wait_until, lambda: bridge.asked - here > many * 250)
         for task in long:
             task.cancel()
         ends = await asyncio.gather(*long, return_exceptions=True)
         assert {type(end) for end in ends} == {asyncio.CancelledError}
-        await until_running(policy, wanted=False)
 
     before = metric(policy, "generation_tokens_total")
-    asyncio.run(cancelling())
-    assert metric(policy, "generation_tokens_total") - before < 8 * 480, "they were sampled to the end"
+    with VllmPolicy(folders["old"], VllmConfig(base_url=(bridge.url,)), folder=tmp_path) as remote:
+        order(policy, PAUSE)
+        try:
+            asyncio.run(cancelling(remote))
+        finally:
+            order(policy, RESUME)
+        asyncio.run(remote.sample(request(99, max_tokens=1)))
+        wait_until(lambda: not metric(policy, "num_requests_(?:running|waiting)"))
+        sampled = metric(policy, "generation_tokens_total") - before
+    assert sampled < many * length, "they were sampled to the end"
 
 
 def test_what_cannot_be_asked_is_refused(policy: VllmPolicy) -> None:
@@ -263,9 +276,7 @@ def test_a_run_trains_what_vllm_samples(
 
 def servers() -> set[int]:
     """The vLLM servers that this process started."""
-    children = Path("/proc/self/task").glob("*/children")
-    ours = {int(number) for file in children for number in file.read_text().split()}
-    return {number for number in ours if MODULE in Path(f"/proc/{number}/cmdline").read_text()}
+    return {child for child in children(os.getpid()) if MODULE in Path(f"/proc/{child}/cmdline").read_text()}
 
 
 class Killing(Listening):
@@ -379,19 +390,5 @@ def test_a_server_does_not_outlive_its_keeper(tmp_path: Path) -> None:
         number = int(told)
         assert alive(number)
         keeper.kill()
-
-    async def gone() -> None:
-        async with asyncio.timeout(60):
-            while alive(number):
-                await asyncio.sleep(0.05)
-
-    asyncio.run(gone())
+    wait_until(lambda: not alive(number))
     assert not Path(scratch).exists()
-
-
-def alive(number: int) -> bool:
-    """Is there a process of that number that is not merely waiting to be reaped?"""
-    try:
-        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False

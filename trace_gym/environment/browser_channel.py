@@ -28,6 +28,9 @@ from trace_gym.environment.browser_wire import Inbox, Memory, TabOptions
 
 MOST_NOTICES: Final = 20
 MOST_TYPED: Final = 200
+MOST_OVERTAKEN: Final = 3
+"""How often an address is asked for where a forbidden one, begun before, ends in its place."""
+_CUT: Final = "chrome-error:"
 _SCRIPT: Final = "Page.addScriptToEvaluateOnNewDocument"
 _PAGE: Final = Path(__file__).with_name("browser_page.js").read_text(encoding="utf-8")
 _CLOCK: Final = Path(__file__).with_name("browser_clock.js").read_text(encoding="utf-8")
@@ -118,11 +121,15 @@ class Channel:
         return self._page.url
 
     async def goto(self, url: str) -> None:
-        """Start to go to an address."""
-        found = await self._document.send("Page.navigate", {"url": url})
-        if found.get("errorText") not in (None, "net::ERR_ABORTED"):
-            raise BrowserFailed(f"{url} could not be opened: {found['errorText']}")
-        await self._document.rest()
+        """Start to go to an address, once what was begun before is over, lest it come in between."""
+        for _ in range(MOST_OVERTAKEN):
+            await self._document.rest(1)
+            found = await self._document.send("Page.navigate", {"url": url})
+            if found.get("errorText") not in (None, "net::ERR_ABORTED"):
+                raise BrowserFailed(f"{url} could not be opened: {found['errorText']}")
+            await self._document.rest()
+            if found.get("loaderId") in self._document.loaders or not self.url.startswith(_CUT):
+                break
         if self._reminder is not None:
             gone, self._reminder = self._reminder, None
             await self._document.send("Page.removeScriptToEvaluateOnNewDocument", {"identifier": gone})

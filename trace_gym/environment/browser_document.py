@@ -25,10 +25,12 @@ _REPLACED: Final = ("context", "navigated", "Promise was collected")
 
 
 class Document:
-    """What a page shows now. `broken` is set, once and for all, when the page has crashed or is closed."""
+    """What a page shows now. `broken` is set, once and for all, when the page has crashed or is closed;
+    `loaders`: the navigations that have brought a document."""
 
     def __init__(self, session: CDPSession, traffic: Traffic) -> None:
         self.broken = asyncio.Event()
+        self.loaders: set[str] = set()
         self._session = session
         self._traffic = traffic
         self._frame = ""
@@ -161,6 +163,7 @@ class Document:
 
     def _navigated(self, event: dict[str, Any]) -> None:
         if event["frame"]["id"] == self._frame:
+            self.loaders.add(event["frame"]["loaderId"])
             self._traffic.forget()
 
     def _world_made(self, event: dict[str, Any]) -> None:
