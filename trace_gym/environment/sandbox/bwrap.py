@@ -11,15 +11,14 @@ from collections.abc import Mapping, Sequence
 from threading import Lock
 from typing import Any, BinaryIO
 
-from trace_gym.core.errors import BadConfig, PathRefused, SandboxFailed, boundary
+from trace_gym.core.errors import BadConfig, SandboxFailed, boundary
 from trace_gym.core.sandbox import ExecResult, FileSnapshot, SandboxSpec
+from trace_gym.environment.sandbox.agent_files import AgentFiles, died, executed
 from trace_gym.environment.sandbox.bwrap_state import BwrapState, Method
 from trace_gym.environment.sandbox.channel import ChannelClosed, Reply
-from trace_gym.environment.sandbox.command import absolute, accepted, listed, request, run_fields
+from trace_gym.environment.sandbox.command import request, run_fields
 from trace_gym.environment.sandbox.layers import Layer
 from trace_gym.environment.sandbox.rootfs import host_python, programs
-
-_KILLED = 137
 
 
 def missing() -> str | None:
@@ -65,15 +64,15 @@ class BwrapSnapshot:
             self._provider.leave()
 
 
-class BwrapSandbox:
+class BwrapSandbox(AgentFiles):
     """A sandbox in a bubblewrap box. What a program does to its box, its death included, is that program's
     failure: the box is started again on the same files."""
 
     def __init__(self, provider: BwrapProvider, state: BwrapState, spec: SandboxSpec) -> None:
         """Opened. Raises SandboxFailed, BadConfig."""
+        super().__init__(spec)
         self._provider = provider
         self._state = state
-        self._spec = spec
         self._kind = state.kind(spec)
         self._base = state.base(spec)
         self._box = state.take(self._kind)
@@ -90,11 +89,6 @@ class BwrapSandbox:
                 self._box.group.limit(spec.limits)
             self._killed = self._box.group.killed_for_memory()
 
-    @property
-    def spec(self) -> SandboxSpec:
-        """What it was opened with."""
-        return self._spec
-
     def run(
         self,
         command: Sequence[str],
@@ -110,32 +104,8 @@ class BwrapSandbox:
             reply = self._call("run", fields, stdin)
         except ChannelClosed:
             self._revive()
-            said = b"the sandbox died with this command and was started again\n"
-            return ExecResult(_KILLED, b"", said, 0.0, out_of_memory=self._memory_ran_out())
-        return ExecResult(
-            exit_code=reply.status,
-            stdout=reply.stdout,
-            stderr=reply.stderr,
-            seconds=reply.seconds,
-            timed_out=reply.timed_out,
-            out_of_memory=self._memory_ran_out() or reply.over_memory,
-            truncated=reply.truncated,
-        )
-
-    def write(self, path: str, content: bytes | BinaryIO, *, mode: int = 0o644) -> None:
-        """Write a file as the sandboxed user; see `Sandbox.write`."""
-        fields = {"path": absolute(path), "mode": mode, "writable": self._spec.writable}
-        self._file("write", fields, content)
-
-    def read(self, path: str, *, max_bytes: int = 1 << 20) -> bytes:
-        """The content of a regular file; see `Sandbox.read`."""
-        fields = {"path": absolute(path), "max_bytes": max_bytes, "output_bytes": max_bytes}
-        return self._file("read", fields).stdout
-
-    def files(self, folder: str, *, most: int = 10_000) -> dict[str, int]:
-        """The regular files under a folder and their sizes; see `Sandbox.files`."""
-        fields = {"path": absolute(folder), "most": most, "output_bytes": 1 << 30}
-        return listed(self._file("files", fields).stdout)
+            return died(out_of_memory=self._memory_ran_out())
+        return executed(reply, out_of_memory=self._memory_ran_out())
 
     def snapshot(self) -> FileSnapshot:
         """The writable folders as they are now."""
@@ -172,17 +142,6 @@ class BwrapSandbox:
         finally:
             self._provider.leave()
 
-    def _file(self, op: str, fields: Mapping[str, Any], content: bytes | BinaryIO = b"") -> Reply:
-        """Carry out a file operation. Raises PathRefused."""
-        try:
-            reply = self._call(op, fields, content)
-        except ChannelClosed as error:
-            self._revive()
-            raise PathRefused(
-                f"{fields['path']}: the sandbox died meanwhile and was started again"
-            ) from error
-        return accepted(reply, fields["path"])
-
     def _call(self, op: str, fields: Mapping[str, Any], stdin: bytes | BinaryIO) -> Reply:
         self._ready()
         asked = request(op, self._spec.limits, grouped=self._box.group is not None, fields=fields)
@@ -196,6 +155,9 @@ class BwrapSandbox:
             raise SandboxFailed("the sandbox is closed")
         if self._broken:
             self._revive()
+
+    def _recover(self, error: ChannelClosed) -> None:
+        self._revive()
 
     def _revive(self) -> None:
         """Start the box again on the files as they are. Raises SandboxFailed."""

@@ -11,17 +11,16 @@ from logging import getLogger
 from threading import Lock
 from typing import Any, BinaryIO
 
-from trace_gym.core.errors import PathRefused, SandboxFailed
+from trace_gym.core.errors import SandboxFailed
 from trace_gym.core.sandbox import ExecResult, FileSnapshot, SandboxSpec
+from trace_gym.environment.sandbox.agent_files import AgentFiles, died, executed
 from trace_gym.environment.sandbox.channel import ChannelClosed, Reply
-from trace_gym.environment.sandbox.command import absolute, accepted, listed, request, run_fields
+from trace_gym.environment.sandbox.command import request, run_fields
 from trace_gym.environment.sandbox.containers import Daemon
 from trace_gym.environment.sandbox.docker_box import GRACE_S, passage
 from trace_gym.environment.sandbox.docker_files import Copied, Files, Layered, Method, Saved, forget
 from trace_gym.environment.sandbox.docker_images import Images
 from trace_gym.environment.sandbox.docker_state import DockerState
-
-_KILLED = 137
 
 
 class DockerSnapshot:
@@ -46,15 +45,15 @@ class DockerSnapshot:
                 self._provider.leave()
 
 
-class DockerSandbox:
+class DockerSandbox(AgentFiles):
     """A sandbox in a container. What a program does to its container, its death included, is that program's
     failure: it is started again on the same files. What is done to it from outside is the sandbox's."""
 
     def __init__(self, provider: DockerProvider, state: DockerState, spec: SandboxSpec) -> None:
         """Opened. Raises SandboxFailed, BadConfig."""
+        super().__init__(spec)
         self._provider = provider
         self._state = state
-        self._spec = spec
         image = state.image(spec)
         self._env = image.env
         kind = self._kind = state.kind(spec, image)
@@ -62,11 +61,6 @@ class DockerSandbox:
         self._files: Files = Copied(state, kind) if state.layers is None else Layered(state, kind, spec)
         self._closed = False
         self._broken = False
-
-    @property
-    def spec(self) -> SandboxSpec:
-        """What it was opened with."""
-        return self._spec
 
     @property
     def container(self) -> str:
@@ -92,33 +86,8 @@ class DockerSandbox:
             reply = self._call("run", fields, stdin)
         except ChannelClosed as error:
             fate = self._recover(error)
-            said = b"the sandbox died with this command and was started again\n"
-            timed_out, no_memory = fate == "silent", fate == "memory"
-            return ExecResult(_KILLED, b"", said, 0.0, timed_out=timed_out, out_of_memory=no_memory)
-        return ExecResult(
-            exit_code=reply.status,
-            stdout=reply.stdout,
-            stderr=reply.stderr,
-            seconds=reply.seconds,
-            timed_out=reply.timed_out,
-            out_of_memory=reply.over_memory,
-            truncated=reply.truncated,
-        )
-
-    def write(self, path: str, content: bytes | BinaryIO, *, mode: int = 0o644) -> None:
-        """Write a file as the sandboxed user; see `Sandbox.write`."""
-        fields = {"path": absolute(path), "mode": mode, "writable": self._spec.writable}
-        self._file("write", fields, content)
-
-    def read(self, path: str, *, max_bytes: int = 1 << 20) -> bytes:
-        """The content of a regular file; see `Sandbox.read`."""
-        fields = {"path": absolute(path), "max_bytes": max_bytes, "output_bytes": max_bytes}
-        return self._file("read", fields).stdout
-
-    def files(self, folder: str, *, most: int = 10_000) -> dict[str, int]:
-        """The regular files under a folder and their sizes; see `Sandbox.files`."""
-        fields = {"path": absolute(folder), "most": most, "output_bytes": 1 << 30}
-        return listed(self._file("files", fields).stdout)
+            return died(timed_out=fate == "silent", out_of_memory=fate == "memory")
+        return executed(reply)
 
     def snapshot(self) -> FileSnapshot:
         """The writable folders as they are now."""
@@ -152,17 +121,6 @@ class DockerSandbox:
             self._files.close(reusable=not self._broken)
         finally:
             self._provider.leave()
-
-    def _file(self, op: str, fields: Mapping[str, Any], content: bytes | BinaryIO = b"") -> Reply:
-        """Carry out a file operation. Raises PathRefused."""
-        try:
-            reply = self._call(op, fields, content)
-        except ChannelClosed as error:
-            self._recover(error)
-            raise PathRefused(
-                f"{fields['path']}: the sandbox died meanwhile and was started again"
-            ) from error
-        return accepted(reply, fields["path"])
 
     def _call(self, op: str, fields: Mapping[str, Any], stdin: bytes | BinaryIO) -> Reply:
         self._ready()
