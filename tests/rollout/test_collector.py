@@ -23,6 +23,7 @@ from trace_gym.environment.env import AgenticEnv
 from trace_gym.environment.tools import tool
 from trace_gym.rollout.collector import Collector
 from trace_gym.rollout.player import CollectorConfig
+from trace_gym.schedule.beta import BetaPredictor
 from trace_gym.schedule.trace import Trace
 from trace_gym.schedule.uniform import Uniform
 from trace_gym.store import Store
@@ -33,8 +34,13 @@ class Corridor(AgenticEnv):
 
     suite = "corridor"
     fails_at: ClassVar[set[str]] = set()
+    unborn: ClassVar[dict[str, int]] = {}
+    """How often tasks will still fail to begin, by id."""
 
     def begin(self, task):
+        if self.unborn.get(task.id, 0):
+            self.unborn[task.id] -= 1
+            raise OSError("there is no floor")
         self.state = {"at": 0, "dead": False}
         return f"Corridor of {task.payload['length']}."
 
@@ -237,6 +243,32 @@ def test_a_broken_environment_is_retried_then_reported_and_refunded():
     assert budget.spent == forest.cost
     assert broken.cost.decoded == 12
     assert not broken.outcomes()
+
+
+def test_tasks_that_do_not_begin_are_left_out_of_the_step_and_told(monkeypatch, caplog):
+    async def encode(views):
+        return [floats([len(view.turns)]) for view in views]
+
+    async def played():
+        scheduler = Uniform(n=1)
+        config = CollectorConfig(workers=2, turn_tokens=2, retries=1)
+        makers = {"corridor": Corridor}
+        async with Collector(
+            makers, Walker(), scheduler, predictor=BetaPredictor(), encode=encode, config=config
+        ) as collector:
+            return await collector.collect(0, [corridor(i) for i in range(5)], Budget())
+
+    monkeypatch.setattr(Corridor, "unborn", {"1": 1, "3": 2})
+    forest = asyncio.run(played())
+    assert [tree.task.id for tree in forest.trees] == ["0", "1", "2", "4"]
+    assert [tree.index for tree in forest.trees] == [0, 1, 2, 3]
+    assert all(record.stop is not StopReason.INVALID for tree in forest.trees for record in tree.rollouts)
+    assert [record.message for record in caplog.records if "left out" in record.message] == [
+        "a task is left out of this step: corridor/3 could not begin: OSError: there is no floor"
+    ]
+    monkeypatch.setattr(Corridor, "unborn", {str(i): 2 for i in range(5)})
+    with pytest.raises(EnvironmentFailed, match="there is no floor"):
+        asyncio.run(played())
 
 
 def test_a_hung_environment_is_invalid_and_its_thread_is_replaced():

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from trace_gym.core.agent import Agent, View
 from trace_gym.core.budget import Budget
-from trace_gym.core.errors import BadConfig, ContextExceeded, SplitViolation
+from trace_gym.core.errors import BadConfig, ContextExceeded, EnvironmentFailed, SplitViolation
 from trace_gym.core.journal import Journal
 from trace_gym.core.predictor import Prediction, Predictor, Prefix
 from trace_gym.core.scheduler import Candidate, Scheduler
@@ -114,13 +115,15 @@ class Collector:
         if self._encode is None:
             return list(tasks), [Prefix(task.key, task.suite, 0, task.limits.max_turns) for task in tasks]
         stands = await self._first_stands(tasks)
-        views = [self._view(task, stand) for task, stand in zip(tasks, stands, strict=True)]
+        tasks = [task for i, task in enumerate(tasks) if i in stands]
+        begun = [stands[i] for i in sorted(stands)]
+        views = [self._view(task, stand) for task, stand in zip(tasks, begun, strict=True)]
         try:
             states = dict(enumerate(await self._encode(views)))
         except ContextExceeded:
             states = await self._encode_each(tasks, views)
         prefixes = [
-            Prefix(task.key, task.suite, 0, task.limits.max_turns, stands[i].verdicts, states[i])
+            Prefix(task.key, task.suite, 0, task.limits.max_turns, begun[i].verdicts, states[i])
             for i, task in enumerate(tasks)
             if i in states
         ]
@@ -140,14 +143,35 @@ class Collector:
                 log.warning("%s is left out: %s", task.key, error)
         return states
 
-    async def _first_stands(self, tasks: Sequence[Task]) -> list[Stand]:
-        async def reset(chunk: Sequence[Task]) -> list[Stand]:
-            worker = await self.parties.seats.take()
-            try:
-                return [await worker.begin(task, keep=False, oracle=False) for task in chunk]
-            finally:
-                worker.leave()
+    async def _first_stands(self, tasks: Sequence[Task]) -> dict[int, Stand]:
+        """How tasks begin, by their place; one whose environment fails at every attempt is left out of this
+        step. Raises EnvironmentFailed where none begins."""
+        stands: dict[int, Stand] = {}
+        attempts: Counter[int] = Counter()
+        failures: dict[int, EnvironmentFailed] = {}
+
+        async def reset(chunk: Sequence[int]) -> None:
+            waiting = deque(chunk)
+            while waiting:
+                seat = await self.parties.seats.take()
+                try:
+                    while waiting:
+                        stands[waiting[0]] = await seat.begin(tasks[waiting[0]], keep=False, oracle=False)
+                        waiting.popleft()
+                except EnvironmentFailed as error:
+                    index = waiting.popleft()
+                    attempts[index] += 1
+                    if attempts[index] <= self.parties.config.retries:
+                        waiting.append(index)
+                    else:
+                        failures[index] = error
+                        log.warning("a task is left out of this step: %s", error)
+                finally:
+                    seat.leave()
 
         size = max(1, -(-len(tasks) // self.parties.config.workers))
-        chunks = [tasks[i : i + size] for i in range(0, len(tasks), size)]
-        return [stand for chunk in await asyncio.gather(*map(reset, chunks)) for stand in chunk]
+        places = range(len(tasks))
+        await asyncio.gather(*(reset(places[i : i + size]) for i in range(0, len(tasks), size)))
+        if not stands:
+            raise next(iter(failures.values()))
+        return stands
