@@ -73,10 +73,10 @@ def test_show_tells_how_a_training_run_went(run: Run, tmp_path: Path) -> None:
         mixed = [(step, tree.task.key) for step in (0, 1) for tree in store.forest(step).trees if tree.mixed]
     step, key = mixed[-1]
     shown = run("show", "t", key, "--step", str(step))
-    assert f"step {step + 1}, tree " in shown.out
+    assert f"step {step}, tree " in shown.out
     for text in (" V 0.", " A +", " A -", "[+"):
         assert text in shown.out, text
-    assert "step 1, tree" in run("show", "t", next(iter(_keys(tmp_path / "t"))), "--step", "0").out
+    assert "step 0, tree" in run("show", "t", next(iter(_keys(tmp_path / "t"))), "--step", "0").out
     assert {row["run"] for row in run("runs", "t", "--json").json()["runs"]} >= {"t", "eval/step-00000"}
 
 

@@ -112,13 +112,13 @@ class Display:
         if self._rollouts is not None:
             self._bars.remove_task(self._rollouts)
         total = budget.limits.get("trajectories")
-        self._rollouts = self._bars.add_task(f"step {step + 1}", total=total, facts="")
+        self._rollouts = self._bars.add_task(f"step {step}", total=total, facts="")
         if self._steps is not None:
             self._bars.update(self._steps, completed=step)
 
     def step_done(self, step: int, metrics: Mapping[str, float]) -> None:
         """One line."""
-        of = f"/{self._total}" if self._total else ""
+        of = f" ({step + 1}/{self._total})" if self._total else ""
         seconds = sum(value for name, value in metrics.items() if name.startswith("seconds_"))
         brier = metrics.get("predictor/brier_prefix")
         constant, counts = (metrics.get(f"predictor/brier_prefix_{of_}") for of_ in ("constant", "counts"))
@@ -127,7 +127,7 @@ class Display:
         )
         idle = "  no contrast, no update" if metrics.get("train/skipped") else ""
         self.console.print(
-            f"step {step + 1}{of}  success {metrics['success_bare']:.3f}  "
+            f"step {step}{of}  success {metrics['success_bare']:.3f}  "
             f"effective {metrics['effective_ratio']:.2f}  leaves {metrics['leaves']:.0f}  "
             f"tokens {metrics['tokens_sampled']:,.0f}{predictor}  {seconds:.1f} s{idle}",
             highlight=False,

@@ -42,7 +42,7 @@ SUITE_COLUMNS = ("success_bare", "effective_ratio", "trajectories", "tokens_samp
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("task", required=False)
 @click.option(
-    "--step", type=click.IntRange(min=0), help="The step to look at; default: the newest with the task."
+    "--step", type=click.IntRange(min=0), help="The step to look at, counted from 0; default: the newest with the task."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON object on standard output.")
 def command(run: Path, task: str | None, step: int | None, as_json: bool) -> None:
@@ -71,7 +71,7 @@ def _show_run(store: Store, as_json: bool) -> None:
         return
     table = Table("step", *COLUMNS)
     for step in [*steps][-STEPS_SHOWN:]:
-        table.add_row(str(step + 1), *[_number(steps[step].get(name)) for name in COLUMNS.values()])
+        table.add_row(str(step), *[_number(steps[step].get(name)) for name in COLUMNS.values()])
     console.print(table)
     _print_suites(console, steps)
     for line in store.log_lines()[-STEPS_SHOWN:]:
@@ -135,7 +135,7 @@ def _show_task(store: Store, name: str, step: int | None, as_json: bool) -> None
     console.print(text_tree(tree, notes))
     outcomes = list(tree.outcomes().values())
     console.print(
-        f"step {at + 1}, tree {tree.index}: {len(tree.rollouts)} rollouts, {len(tree.turns) - 1} turns, "
+        f"step {at}, tree {tree.index}: {len(tree.rollouts)} rollouts, {len(tree.turns) - 1} turns, "
         f"{sum(outcomes):.0f} of {len(outcomes)} solved",
         highlight=False,
     )
