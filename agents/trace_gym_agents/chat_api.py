@@ -14,7 +14,7 @@ from typing import Any
 
 from trace_gym.core.agent import Move, View
 from trace_gym.core.errors import BadConfig, ContextExceeded, ModelFailed, boundary
-from trace_gym.interop.chat_endpoint import ODD, ChatEndpoint, Reply, cost_of, read_price
+from trace_gym.interop.chat_endpoint import ODD, ChatEndpoint, Reply, read_price
 from trace_gym_agents.chat_messages import messages_of, move_of
 
 
@@ -66,7 +66,7 @@ class ChatApiAgent:
             raise self._refused(reply)
         what = f"{self._endpoint.url} answered oddly"
         with boundary(ModelFailed, *ODD, what=what):
-            cost = cost_of(reply.body.get("usage") or {}, reply.seconds, self._price)
+            cost = self._endpoint.cost(request, reply, self._price)
             return move_of(reply.body["choices"][0]["message"], cost)
 
     def _refused(self, reply: Reply) -> ContextExceeded | BadConfig:

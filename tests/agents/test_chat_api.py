@@ -90,6 +90,19 @@ def test_usage_is_the_cost_and_the_table_its_price(tmp_path: Any) -> None:
         make_agent(f"chat_api?model=n&prices={table}")
 
 
+def test_an_endpoint_that_counts_no_tokens_is_charged_by_its_texts_and_told_of_once(caplog: Any) -> None:
+    with serving(lambda _: said("x" * 400)) as endpoint:
+        asking = agent(endpoint)
+        cost, again = act(asking).cost, act(asking).cost
+    asked = len(json.dumps(endpoint.asked[0]["messages"], ensure_ascii=False).encode())
+    assert (cost.fresh, cost.cached) == (-(-asked // 4), 0)
+    assert 100 < cost.decoded < 130
+    assert again.decoded == cost.decoded
+    assert [record.message for record in caplog.records if "estimated" in record.message] == [
+        f"{endpoint.url} reports no usage: costs are estimated, 4 bytes a token"
+    ]
+
+
 def test_what_fails_in_passing_is_asked_again() -> None:
     answers = iter(
         [(429, {"retry-after": "0"}, "slow down"), (503, {"retry-after": "0"}, "later"), said("At last.")]

@@ -261,7 +261,11 @@ def test_a_client_that_hangs_up_is_forgotten_and_served_again() -> None:
 
 
 def test_the_calls_of_a_turn_share_its_tokens() -> None:
-    answers = scripted(said("plan", completion_tokens=70), said("plan", completion_tokens=10), said("sesame"))
+    answers = scripted(
+        said("plan", completion_tokens=70),
+        said("plan", completion_tokens=10),
+        said("sesame", completion_tokens=0),
+    )
     with serving(answers) as endpoint:
         episode, _ = play(endpoint, command("bare.py", "ask=1", "ask=2", "ask=3"), tokens=100)
     assert [asked["max_tokens"] for asked in endpoint.asked] == [100, 30, 100]

@@ -42,7 +42,9 @@ SUITE_COLUMNS = ("success_bare", "effective_ratio", "trajectories", "tokens_samp
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("task", required=False)
 @click.option(
-    "--step", type=click.IntRange(min=0), help="The step to look at, counted from 0; default: the newest with the task."
+    "--step",
+    type=click.IntRange(min=0),
+    help="The step to look at, from 0; default: the newest with the task.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON object on standard output.")
 def command(run: Path, task: str | None, step: int | None, as_json: bool) -> None:

@@ -7,11 +7,13 @@ httpx.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from logging import getLogger
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +22,13 @@ import httpx
 from trace_gym.core.budget import Cost
 from trace_gym.core.errors import BadConfig, ModelFailed, boundary
 
+log = getLogger(__name__)
+
 PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 REFUSED = frozenset({401, 403, 404})
 LONGEST_WAIT_S = 60.0
+BYTES_PER_TOKEN = 4
+"""What a token is taken for where an endpoint counts none: about what English text comes to."""
 ODD = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 """What reading an answer that is no completion comes to."""
 
@@ -82,6 +88,7 @@ class ChatEndpoint:
         self._key = key
         self._timeout_s = timeout_s
         self._retries = retries
+        self._estimates = False
         self._certificates = httpx.create_ssl_context() if self.url.startswith("https:") else False
 
     async def ask(self, request: Mapping[str, Any], rng: random.Random) -> Reply:
@@ -110,6 +117,32 @@ class ChatEndpoint:
             await asyncio.sleep(min(LONGEST_WAIT_S, rng.uniform(0, 2.0**attempt) if wait is None else wait))
             attempt += 1
 
+    def cost(self, request: Mapping[str, Any], reply: Reply, price: Price | None) -> Cost:
+        """What a completion cost by the `usage` that the endpoint reports; money is 0 without a price. What
+        it does not report is estimated from the texts, and the log says so once.
+
+        Raises one of `ODD` where the report is none.
+        """
+        usage = dict(reply.body.get("usage") or {})
+        texts = {
+            "prompt_tokens": request["messages"],
+            "completion_tokens": reply.body["choices"][0]["message"],
+        }
+        for name in [name for name in texts if usage.get(name) is None]:
+            usage[name] = -(-len(json.dumps(texts[name], ensure_ascii=False).encode()) // BYTES_PER_TOKEN)
+            if not self._estimates:
+                log.warning(
+                    "%s reports no usage: costs are estimated, %d bytes a token", self.url, BYTES_PER_TOKEN
+                )
+            self._estimates = True
+        context, decoded = int(usage["prompt_tokens"]), int(usage["completion_tokens"])
+        cached = int((usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0)
+        if not 0 <= cached <= context or decoded < 0:
+            raise ValueError(f"a usage of {context} tokens, {cached} of them cached, and {decoded}")
+        fresh = context - cached
+        usd = price.usd(fresh=fresh, cached=cached, decoded=decoded) if price else 0.0
+        return Cost(fresh=fresh, cached=cached, decoded=decoded, model_seconds=reply.seconds, usd=usd)
+
     def _decoded(self, response: httpx.Response) -> dict[str, Any]:
         with boundary(ModelFailed, ValueError, what=f"{self.url} did not answer in JSON"):
             answer = response.json()
@@ -128,20 +161,6 @@ class ChatEndpoint:
     def _headers(self) -> dict[str, str]:
         secret = os.environ.get(self._key)
         return {"Authorization": f"Bearer {secret}"} if secret else {}
-
-
-def cost_of(usage: Mapping[str, Any], seconds: float, price: Price | None) -> Cost:
-    """What a completion cost by the `usage` its endpoint reports; money is 0 without a price.
-
-    Raises one of `ODD` where the report is none.
-    """
-    context, decoded = int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
-    if min(context, decoded) < 0:
-        raise ValueError(f"a usage of {context} and {decoded} tokens")
-    cached = int((usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0)
-    fresh = context - cached
-    usd = price.usd(fresh=fresh, cached=cached, decoded=decoded) if price else 0.0
-    return Cost(fresh=fresh, cached=cached, decoded=decoded, model_seconds=seconds, usd=usd)
 
 
 def read_price(file: Path, model: str) -> Price:

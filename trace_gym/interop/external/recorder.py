@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from trace_gym.core.budget import FREE, Cost
 from trace_gym.core.errors import ModelFailed, boundary
-from trace_gym.interop.chat_endpoint import ODD, ChatEndpoint, Price, Reply, cost_of
+from trace_gym.interop.chat_endpoint import ODD, ChatEndpoint, Price, Reply
 
 LONGEST_ERROR = 2000
 
@@ -37,7 +38,7 @@ class Recorder:
         if reply.ok:
             self.answered += 1
             with boundary(ModelFailed, *ODD, what=self._oddly):
-                cost = cost_of(reply.body.get("usage") or {}, 0.0, self._price)
+                cost = replace(self._endpoint.cost(request, reply, self._price), model_seconds=0.0)
             self._cost += cost
         self._note(request, reply)
         return reply, cost.decoded
