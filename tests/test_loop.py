@@ -110,6 +110,29 @@ def test_a_run_leaves_metrics_checkpoints_evaluations_and_a_true_ledger(whole, c
                 assert len(list(evaluation.episodes())) == report.episodes
 
 
+def test_steps_without_contrast_keep_the_weights_and_are_resumed_all_the_same(tmp_path, cache):
+    lone = load("guess", (*SMALL, "scheduler.name=uniform", "scheduler.options={n=1}", "run.steps=4"))
+    folder, whole = tmp_path / "run", tmp_path / "whole"
+    with Store.create(folder, kind="train", config=lone.model_dump(mode="json", exclude_none=True)):
+        pass
+    database = Mortal.open(folder)
+    with Store(database, clock=lambda: 0.0) as store, pytest.raises(Died):
+        train_in(store, lone, narrator=DyingAfter(2, database), cache=cache)
+    with Store.open(folder, read_only=True) as store:
+        assert [store.metrics(step)["train/skipped"] for step in range(3)] == [1.0, 1.0, 1.0]
+        assert ["watch/parity_gap_max" in store.metrics(step) for step in range(3)] == [True, False, False]
+        ((step, kept),) = store.checkpoints()
+    assert (step, kept.version, kept.path.name) == (2, 0, "step-00000")
+    assert {entry.name for entry in kept.path.parent.iterdir()} == {"step-00000", "step-00002.loop.pt"}
+    told = Listening()
+    train(lone, folder, resume=True, narrator=told, cache=cache)
+    assert "resumed after step 2" in told.notes
+    train(lone, whole, narrator=Listening(), cache=cache)
+    with Store.open(folder, read_only=True) as cut, Store.open(whole, read_only=True) as straight:
+        for step in range(4):
+            assert shape(cut.forest(step)) == shape(straight.forest(step))
+
+
 def test_a_finished_run_that_is_resumed_plays_nothing_and_reports_everything(tmp_path, whole, config, cache):
     folder, told = whole
     shutil.copytree(folder, tmp_path / "run")
@@ -139,7 +162,7 @@ def test_no_more_checkpoints_are_kept_than_asked_for_even_without_progress(tmp_p
     more = ("run.steps=4", "run.keep=1", "scheduler.name=uniform", "scheduler.options={n=1}")
     train(load("guess", (*SMALL, *more)), tmp_path / "run", narrator=Listening(), cache=cache)
     names = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
-    assert names == ["step-00003", "step-00003.loop.pt"]
+    assert names == ["step-00000", "step-00003.loop.pt"]
 
 
 def test_the_run_stops_when_its_purse_is_empty(tmp_path, cache):

@@ -37,6 +37,9 @@ from trace_gym.store import RunStatus, Store
 from trace_gym.train.probe import parity, probed
 from trace_gym.train.watchdog import Alarm
 
+_STATE = ".loop.pt"
+"""How the file of scheduler and predictor ends, beside the weights of a step."""
+
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
@@ -71,6 +74,7 @@ class TrainingRun:
         self._sink = sink
         self._quality = PredictionQuality()
         self._reports: dict[int, Report] = {}
+        self._sampled: Checkpoint | None = None
 
     async def go(self) -> Outcome:
         """Train until the steps or the budget are used up. Raises what stopped it otherwise."""
@@ -133,9 +137,11 @@ class TrainingRun:
         metrics, started = dict(gathered.metrics), time.perf_counter()
         metrics |= _under("train", await asyncio.to_thread(parts.trainer.update, forest))
         trained = time.perf_counter()
-        checkpoint = self._save(gathered)
-        await parts.policy.load(checkpoint)
-        metrics |= _under("watch", await self._parity(forest, checkpoint))
+        checkpoint = self._save(gathered, updated=not metrics.get("train/skipped"))
+        if checkpoint is not self._sampled:
+            await parts.policy.load(checkpoint)
+            self._sampled = checkpoint
+            metrics |= _under("watch", await self._parity(forest, checkpoint))
         metrics |= {"seconds_train": trained - started, "seconds_rest": time.perf_counter() - trained}
         alarms = parts.watchdogs.look(metrics)
         metrics["watch/alarms"] = float(len(alarms))
@@ -179,7 +185,7 @@ class TrainingRun:
         if not saved:
             return 0
         step, checkpoint = saved[-1]
-        path = checkpoint.path.with_suffix(".loop.pt")
+        path = self._store.folder / "checkpoints" / f"step-{step:05d}{_STATE}"
         with boundary(
             RunFolderError, Exception, what=f"cannot read {path}, which step {step + 1} starts from"
         ):
@@ -191,6 +197,7 @@ class TrainingRun:
         if self._parts.predictor is not None:
             self._parts.predictor.load_state_dict(state["predictor"])
         await self._parts.policy.load(checkpoint)
+        self._sampled = checkpoint
         self._reporter.note(f"resumed after step {step}")
         return step + 1
 
@@ -204,23 +211,30 @@ class TrainingRun:
         }
         return deepcopy(state)
 
-    def _save(self, gathered: Gathered) -> Checkpoint:
-        """Write what the next step starts from; the journal's checkpoint row makes it count."""
-        folder = self._store.folder / "checkpoints" / f"step-{gathered.step:05d}"
-        folder.parent.mkdir(exist_ok=True)
-        torch.save(gathered.state, folder.with_suffix(".loop.pt"))
-        checkpoint = self._parts.trainer.save(folder)
-        note_renderer(folder, self._parts.renderer)
+    def _save(self, gathered: Gathered, *, updated: bool) -> Checkpoint:
+        """Write what the next step starts from; the journal's checkpoint row makes it count. Weights that the
+        step did not change are those of the checkpoint before."""
+        home, name = self._store.folder / "checkpoints", f"step-{gathered.step:05d}"
+        home.mkdir(exist_ok=True)
+        torch.save(gathered.state, home / f"{name}{_STATE}")
+        if self._sampled is not None and not updated:
+            return self._sampled
+        checkpoint = self._parts.trainer.save(home / name)
+        note_renderer(home / name, self._parts.renderer)
         return checkpoint
 
     def _tidy(self) -> None:
         """Remove all but the newest checkpoints, also those that another of the same version replaced."""
-        kept = {checkpoint.path.name for _, checkpoint in self._store.checkpoints()[-self._config.keep :]}
-        for state in sorted((self._store.folder / "checkpoints").glob("step-*.loop.pt")):
-            folder = state.with_name(state.name.removesuffix(".loop.pt"))
-            if folder.name not in kept:
-                shutil.rmtree(folder, ignore_errors=True)
-                state.unlink(missing_ok=True)
+        newest = self._store.checkpoints()[-self._config.keep :]
+        kept = {checkpoint.path.name for _, checkpoint in newest}
+        kept |= {f"step-{step:05d}{_STATE}" for step, _ in newest}
+        for entry in sorted((self._store.folder / "checkpoints").glob("step-*")):
+            if entry.name in kept:
+                continue
+            if entry.is_dir():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)
 
     def _evaluates(self, step: int) -> bool:
         """Are held-out tasks played before this step?"""

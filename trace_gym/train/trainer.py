@@ -176,8 +176,8 @@ class Trainer:
         """Train on a forest: several clipped epochs of minibatches of whole trees. Returns metrics.
 
         Old log-probs are the trainer's own, taken with the same kernel and the same packing before the first
-        step, or the sampler's (`old_logprobs`). A forest without contrast makes no optimiser step, and
-        `skipped` is 1.
+        step, or the sampler's (`old_logprobs`). A forest without contrast changes nothing, and `skipped` is
+        1.
         """
         begun, version = self._clock(), self.version
         config = self.config
@@ -198,7 +198,7 @@ class Trainer:
             order = rng.permutation(len(shares)) if epoch else range(len(shares))
             for index in order:
                 self._step(shares[index], tally)
-        self.updates += 1
+        self.updates += bool(shares)
         self.version += bool(tally.steps)
         return {
             **tally.over(self._world).metrics(),
