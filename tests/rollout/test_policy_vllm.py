@@ -250,6 +250,14 @@ def test_servers_that_are_there_are_shared_out_and_may_be_lost(
             assert not list(tmp_path.iterdir())
 
 
+def test_a_server_without_adapters_is_refused_where_they_are_wanted(
+    folders: dict[str, Path], bridge: Bridge, tmp_path: Path
+) -> None:
+    config = VllmConfig(base_url=(bridge.url,), lora=True)
+    with pytest.raises(ModelFailed, match=r"takes no adapters: start it with VLLM_ALLOW_RUNTIME_LORA_UPDATI"):
+        VllmPolicy(folders["old"], config, folder=tmp_path, rank=4)
+
+
 def test_a_run_trains_what_vllm_samples(
     server: VllmPolicy, folders: dict[str, Path], bridge: Bridge, tmp_path: Path
 ) -> None:
