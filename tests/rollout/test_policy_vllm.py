@@ -127,6 +127,13 @@ def test_many_requests_agree_with_the_trainer(policy: VllmPolicy, folders: dict[
     assert policy.context_size == CONTEXT
 
 
+def test_more_prompts_than_are_read_in_a_step(policy: VllmPolicy, folders: dict[str, Path]) -> None:
+    prompt = request(0, length=480).prompt_ids
+    requests = [SampleRequest(np.roll(prompt, i), 4, i) for i in range(24)]
+    found = asyncio.run(sample_all(policy, requests))
+    assert max(gaps(folders["old"], *pair).max() for pair in zip(requests, found, strict=True)) < ROUNDING
+
+
 def test_a_stop_token_ends_the_turn_and_is_kept(policy: VllmPolicy) -> None:
     free = asyncio.run(policy.sample(request(3, max_tokens=10)))
     stop = int(free.token_ids[4])

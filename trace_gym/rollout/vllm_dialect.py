@@ -54,8 +54,8 @@ ENVIRONMENT = {
 }
 """What every server of ours runs with: development mode has the routes that give it new weights."""
 
-ON_CPU = ("--enforce-eager", "--block-size", "32")
-"""Compiling takes longer than it saves there; and prefixes are found in whole blocks, by default of 128."""
+ON_CPU = ("--enforce-eager", "--block-size", "32", "--no-enable-chunked-prefill")
+"""Compiling saves less than it costs, whole blocks find prefixes, parts of seeded prompts break vLLM."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +193,8 @@ def why_no_adapters(refusal: str) -> str | None:
     """Why a server that refused an adapter which does not exist would refuse any; None: it takes others."""
     if "No adapter found" in refusal:
         return None
-    missing = "" if "LoRA is not enabled" in refusal else "VLLM_ALLOW_RUNTIME_LORA_UPDATING=1 and "
-    return f"start it with {missing}--enable-lora"
+    routes = "" if "LoRA is not enabled" in refusal else "VLLM_ALLOW_RUNTIME_LORA_UPDATING=1 and "
+    return f"start it with {routes}--enable-lora"
 
 
 def begin_call(server: int | None) -> dict[str, Any]:
@@ -247,7 +247,7 @@ def _expand(punica: Any, y: Any, x: Any, weights: Any, start: int, size: int, **
 
 def _rows(slots: Any, count: int) -> list[tuple[int, Any]]:
     """The rows of every slot in use: all of them as a slice, else their numbers."""
-    found = [(slot, (slots == slot).nonzero()[:, 0]) for slot in range(count)]
+    found = ((slot, (slots == slot).nonzero()[:, 0]) for slot in range(count))
     return [(slot, slice(None) if len(rows) == len(slots) else rows) for slot, rows in found if len(rows)]
 
 
