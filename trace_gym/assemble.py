@@ -23,7 +23,7 @@ from trace_gym.evaluate import EvalConfig
 from trace_gym.loop import TrainingRun
 from trace_gym.outfit import LoopConfig, Outcome, Parts, Reporter
 from trace_gym.parts import make_predictor, make_scheduler
-from trace_gym.policies import OpenPolicy, Voice, find_model, open_policy, served
+from trace_gym.policies import OpenPolicy, Voice, demand_adapters, find_model, open_policy, taken_up
 from trace_gym.rollout.player import CollectorConfig
 from trace_gym.rollout.stream import Source, TaskStream
 from trace_gym.settings import run_limits, step_limits, train_config, watch_config
@@ -89,6 +89,7 @@ def train_in(store: Store, config: RunConfig, *, narrator: Narrator, cache: Path
             context_size=config.policy.context,
             folder=store.folder / "vllm",
             elsewhere=_replicas(config, cluster),
+            lora_rank=config.train.lora_rank,
         )
         stack.callback(opened.close)
         trainer = _trainer(config, opened, store)
@@ -146,7 +147,7 @@ def check(config: RunConfig) -> Mapping[str, str]:
     """What a run would do, without starting it: every name and option is looked up, nothing is loaded or
     written. Raises as `train` does for what is wrong."""
     suites = _suites(config)
-    served(config.policy.model)
+    demand_adapters(config.policy.model, config.train.lora_rank)
     scheduler = _scheduler(config, suites)
     make_predictor(config.predictor.name, config.predictor.options, seed=config.run.seed)
     train_config(config)
@@ -182,10 +183,10 @@ def _suites(config: RunConfig) -> list[Suite]:
 def _model(
     config: RunConfig, suites: list[Suite], store: Store, narrator: Narrator, cache: Path | None
 ) -> str | Path:
-    """The weights to start from: the newest checkpoint of this run, else the configured model."""
+    """The weights to start from: those of this run's newest checkpoint, else the configured model."""
     saved = store.checkpoints()
     if saved:
-        return saved[-1][1].path
+        return taken_up(config.policy.model, saved[-1][1].path)
     return find_model(
         config.policy.model,
         suites,

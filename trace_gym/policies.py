@@ -79,6 +79,38 @@ def served(name: str) -> tuple[str, VllmConfig | None]:
         return model, VllmConfig(**options)
 
 
+def demand_adapters(name: str, rank: int) -> None:
+    """BadConfig unless the policy of that name takes adapters of that `rank` (0: all weights are trained), or
+    takes all weights. Raises as `served`."""
+    if not _takes_adapters(name):
+        return
+    from trace_gym.rollout.vllm_dialect import RANKS
+
+    if not rank:
+        raise BadConfig(f"policy {name!r} takes adapters; set train.lora_rank, or leave lora=true out")
+    if rank > RANKS[-1]:
+        raise BadConfig(f"train.lora_rank is {rank}, and vLLM takes adapters of at most {RANKS[-1]}")
+
+
+def taken_up(name: str, checkpoint: Path) -> Path:
+    """The folder of the model that a policy of that name is opened with, to be given that checkpoint next.
+    Raises RunFolderError: what its adapter belongs to is gone."""
+    if not _takes_adapters(name):
+        return checkpoint
+    from trace_gym.rollout.vllm_weights import ADAPTER, adapter_base
+
+    with boundary(RunFolderError, OSError, ValueError, what=f"cannot read the adapter in {checkpoint}"):
+        base = adapter_base(checkpoint / ADAPTER)
+    if base is None or not (base / "config.json").is_file():
+        raise RunFolderError(f"{checkpoint} holds an adapter of the model in {base}, which is not there")
+    return base
+
+
+def _takes_adapters(name: str) -> bool:
+    serving = served(name)[1]
+    return serving is not None and serving.lora
+
+
 def find_model(
     name: str,
     suites: Sequence[Suite],
@@ -116,11 +148,14 @@ def open_policy(
     max_batch: int | None = None,
     folder: Path | None = None,
     elsewhere: Callable[[Path], Policy] | None = None,
+    lora_rank: int = 0,
 ) -> OpenPolicy:
     """Load `model`, found for the policy's `name`, and give it its voice. A server's log goes into `folder`,
     by default a new one among the temporary ones; `elsewhere` makes a policy that is not sampled in this
-    process from a model's folder. Raises UnknownName, ModelFailed, BadConfig, MissingExtra."""
+    process from a model's folder; `lora_rank`: of the adapters it will be given, if any. Raises UnknownName,
+    ModelFailed, BadConfig, MissingExtra."""
     plain, serving = served(name)
+    demand_adapters(name, lora_rank)
     if serving is not None and elsewhere is not None:
         raise BadConfig(f"policy {name!r} has servers of its own; leave cluster.replicas out")
     here = serving is None and elsewhere is None
@@ -148,6 +183,7 @@ def open_policy(
             dtype=precision,
             context_size=context_size,
             max_batch=max_batch,
+            rank=lora_rank,
         )
     agent = ModelAgent(
         policy,

@@ -127,6 +127,13 @@ def test_many_requests_agree_with_the_trainer(policy: VllmPolicy, folders: dict[
     assert policy.context_size == CONTEXT
 
 
+def test_more_prompts_than_are_read_in_a_step(policy: VllmPolicy, folders: dict[str, Path]) -> None:
+    prompt = request(0, length=480).prompt_ids
+    requests = [SampleRequest(np.roll(prompt, i), 4, i) for i in range(24)]
+    found = asyncio.run(sample_all(policy, requests))
+    assert max(gaps(folders["old"], *pair).max() for pair in zip(requests, found, strict=True)) < ROUNDING
+
+
 def test_a_stop_token_ends_the_turn_and_is_kept(policy: VllmPolicy) -> None:
     free = asyncio.run(policy.sample(request(3, max_tokens=10)))
     stop = int(free.token_ids[4])
@@ -250,6 +257,14 @@ def test_servers_that_are_there_are_shared_out_and_may_be_lost(
             with pytest.raises(ModelFailed, match="the servers may have different weights"):
                 asyncio.run(remote.sample(request(1)))
             assert not list(tmp_path.iterdir())
+
+
+def test_a_server_without_adapters_is_refused_where_they_are_wanted(
+    folders: dict[str, Path], bridge: Bridge, tmp_path: Path
+) -> None:
+    config = VllmConfig(base_url=(bridge.url,), lora=True)
+    with pytest.raises(ModelFailed, match=r"takes no adapters: start it with VLLM_ALLOW_RUNTIME_LORA_UPDATI"):
+        VllmPolicy(folders["old"], config, folder=tmp_path, rank=4)
 
 
 def test_a_run_trains_what_vllm_samples(

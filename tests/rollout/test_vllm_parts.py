@@ -12,19 +12,24 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
-from trace_gym.core.errors import BadConfig, MissingExtra, ModelFailed, UnknownName
+from trace_gym.assemble import check
+from trace_gym.config import load
+from trace_gym.core.errors import BadConfig, MissingExtra, ModelFailed, RunFolderError, UnknownName
 from trace_gym.core.tokens import ids
 from trace_gym.model.tiny import make_tiny
-from trace_gym.policies import served
+from trace_gym.policies import served, taken_up
 from trace_gym.rollout.policy_vllm import VllmPolicy
 from trace_gym.rollout.routes import Routes
 from trace_gym.rollout.shares import Shares
 from trace_gym.rollout.vllm_client import ServerLost, VllmClient
-from trace_gym.rollout.vllm_dialect import answer, least_entropy, why_unsupported
+from trace_gym.rollout.vllm_dialect import Launch, answer, least_entropy, why_no_adapters, why_unsupported
 from trace_gym.rollout.vllm_fleet import VllmConfig
 from trace_gym.rollout.vllm_server import vllm_python
+from trace_gym.rollout.vllm_weights import adapter_misfit
 
 
 class Told(ThreadingHTTPServer):
@@ -184,3 +189,60 @@ def test_names_say_how_a_policy_is_served() -> None:
         served("vllm:tiny?retry=2")
     with pytest.raises(BadConfig, match="must be positive"):
         served("vllm:tiny?timeout_s=0")
+
+
+def test_adapters_are_taken_where_adapters_are_trained() -> None:
+    given = ["suites=guess", "run.pool=4", "policy.model=vllm:tiny?lora=true"]
+    check(load(None, [*given, "train.lora_rank=8"]))
+    with pytest.raises(BadConfig, match=r"lora=true' takes adapters; set train\.lora_rank, or leave"):
+        check(load(None, given))
+    with pytest.raises(BadConfig, match="lora_rank is 600, and vLLM takes adapters of at most 512"):
+        check(load(None, [*given, "train.lora_rank=600"]))
+
+
+def test_a_server_is_started_for_adapters_of_the_rank_above() -> None:
+    plain, fit = (Launch("model", "socket", "float32", 1, rank=rank) for rank in (0, 9))
+    assert "--enable-lora" not in plain.arguments()
+    assert "VLLM_ALLOW_RUNTIME_LORA_UPDATING" not in plain.environment()
+    words = fit.arguments()
+    assert words[words.index("--max-lora-rank") + 1] == "16"
+    assert fit.environment()["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] == "1"
+
+
+def test_a_refusal_tells_whether_a_server_takes_adapters() -> None:
+    assert why_no_adapters("HTTP 404: Loading lora none failed: No adapter found for /none") is None
+    assert why_no_adapters("HTTP 500: LoRA is not enabled.") == "start it with --enable-lora"
+    assert "RUNTIME_LORA_UPDATING=1 and --enable-lora" in str(why_no_adapters("HTTP 404: Not Found"))
+
+
+def with_adapter(folder: Path, base: Path | None, *, rank: int = 2, size: int = 128) -> Path:
+    """A folder with an adapter of one layer, which takes vectors of that size."""
+    (folder / "adapter").mkdir(parents=True)
+    layer = "base_model.model.model.layers.0.self_attn.q_proj"
+    shapes = {"A": (rank, size), "B": (128, rank)}
+    found = {f"{layer}.lora_{side}.weight": np.zeros(shape) for side, shape in shapes.items()}
+    save_file(found, folder / "adapter" / "adapter_model.safetensors")
+    config = {"r": rank, "base_model_name_or_path": base and str(base)}
+    (folder / "adapter" / "adapter_config.json").write_text(json.dumps(config))
+    return folder
+
+
+def test_adapters_fit_one_model_and_one_rank(tmp_path: Path) -> None:
+    base, other = (make_tiny(tmp_path / name, vocabulary=["a"], seed=0, layers=2) for name in ("one", "two"))
+    fit = with_adapter(tmp_path / "fit", base) / "adapter"
+    assert adapter_misfit(base, fit, rank=2) is None
+    assert "its rank is 2, and the server was started for at most 1" in str(adapter_misfit(base, fit, rank=1))
+    assert f"it belongs to the model in {base}" in str(adapter_misfit(other, fit, rank=2))
+    assert "train.lora_rank" in str(adapter_misfit(base, base / "adapter", rank=2))
+    wide = with_adapter(tmp_path / "wide", None, size=64) / "adapter"
+    assert "q_proj.lora_A.weight fits no weight" in str(adapter_misfit(base, wide, rank=2))
+
+
+def test_a_run_is_taken_up_with_the_model_that_its_adapters_belong_to(tmp_path: Path) -> None:
+    base = make_tiny(tmp_path / "base", vocabulary=["a"], seed=0, layers=2)
+    step = with_adapter(tmp_path / "step", base)
+    assert taken_up("vllm:tiny?lora=true", step) == base
+    assert taken_up("vllm:tiny", step) == taken_up("tiny", step) == step
+    base.rename(tmp_path / "elsewhere")
+    with pytest.raises(RunFolderError, match=r"an adapter of the model in .*base, which is not there"):
+        taken_up("vllm:tiny?lora=true", step)

@@ -64,7 +64,10 @@ def test_a_checkpoint_is_the_merged_model_with_the_adapters_beside_it(gardeners:
         torch.testing.assert_close(merged(TOKENS).logits, now, rtol=1e-4, atol=1e-5)
         assert float((plain(TOKENS).logits - now).abs().max()) > 1e-2
     assert set(load_file(folder / "model.safetensors")) == set(load_file(base / "model.safetensors"))
-    assert json.loads((folder / "adapter" / "adapter_config.json").read_text())["r"] == 4
+    again = Trainer.resume(folder).save(base.parent / "later").path
+    for saved in (folder, again):
+        config = json.loads((saved / "adapter" / "adapter_config.json").read_text())
+        assert (config["r"], config["base_model_name_or_path"]) == (4, str(base))
 
 
 @pytest.mark.filterwarnings("ignore")

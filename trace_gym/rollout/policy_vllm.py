@@ -1,8 +1,9 @@
 """A policy that vLLM samples: a server that is started and watched here, or some that are there already.
 
 Requests are independent; the server batches them, and finds the beginnings of forks and later turns in its
-prefix cache. New weights are loaded in place while it is paused. The entropy is a lower bound, from the
-likeliest tokens. Leaves out the servers (`vllm_fleet.py`), LoRA adapters, and hidden states: none gives them.
+prefix cache. New weights are loaded in place while it is paused; new adapters beside the old ones. The
+entropy is a lower bound, from the likeliest tokens. Leaves out the servers (`vllm_fleet.py`), which adapters
+are in use (`vllm_adapters.py`), and hidden states: none gives them.
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ from trace_gym.core.errors import ContextExceeded, ModelFailed
 from trace_gym.core.policy import Checkpoint, Completion, Finish, SampleRequest
 from trace_gym.core.tokens import FloatArray, IntArray, floats, ids
 from trace_gym.rollout.shares import Shares
-from trace_gym.rollout.vllm_dialect import Launch
+from trace_gym.rollout.vllm_adapters import Adapters, Weights
+from trace_gym.rollout.vllm_dialect import SERVED, Launch
 from trace_gym.rollout.vllm_fleet import Fleet, VllmConfig
 from trace_gym.rollout.vllm_server import VllmServer, vllm_python
-from trace_gym.rollout.vllm_weights import misfit
+from trace_gym.rollout.vllm_weights import ADAPTER, adapter_misfit, misfit
 
 T = TypeVar("T")
 CLOSING_S = 60.0
@@ -37,7 +39,8 @@ class VllmPolicy:
     own, so that event loops may come and go.
 
     A completion's version is that of the weights when it was asked for; what is in flight while weights are
-    loaded goes on with the new ones. The cache is salted by weights, so no prefix outlives them. Without
+    loaded goes on with the new ones, but with `config.lora` with its own. The cache is salted by weights, so
+    no prefix outlives them. Then `model` is what the adapters belong to, of at most `rank`. Without
     `config.base_url` a server is started, its log kept in `folder`; one that ended is started again, with the
     newest weights, by the next request. `server` is ours. Use it as a context manager, or `close` it.
     """
@@ -52,6 +55,7 @@ class VllmPolicy:
         context_size: int | None = None,
         max_batch: int | None = None,
         version: int = 0,
+        rank: int = 16,
     ) -> None:
         """Waits until the server answers. Raises ModelFailed, MissingExtra."""
         config = config or VllmConfig()
@@ -65,12 +69,14 @@ class VllmPolicy:
             memory_gib=config.memory_gib,
             gpu_share=config.gpu_share,
             rows=max_batch,
+            rank=rank if config.lora else 0,
             more=config.argument,
         )
         self._fleet = Fleet(config, self.server, launch)
         self._model = model
-        self._version = version
+        self._rank = rank if config.lora else 0
         self._nonce, self._loads = uuid4().hex, 0
+        self._adapters = Adapters(self._fleet, Weights(version, f"{self._nonce}-0"))
         self._shares = Shares(time.perf_counter)
         self._closed = False
         self._exclusive, self._admitting = asyncio.Lock(), asyncio.Event()
@@ -87,7 +93,7 @@ class VllmPolicy:
     @property
     def version(self) -> int:
         """The version of the weights in use."""
-        return self._version
+        return self._adapters.newest.version
 
     @property
     def shares(self) -> Shares:
@@ -116,9 +122,11 @@ class VllmPolicy:
         return [None for _ in prompts]
 
     async def load(self, checkpoint: Checkpoint) -> None:
-        """Take the weights of a folder of the same architecture, which the servers must be able to read.
+        """Take the weights of a folder of the same architecture, which the servers must be able to read; with
+        `config.lora` the adapter in it, or none if it is `model` itself.
 
-        Requests made meanwhile wait for them. Raises ModelFailed, and the old weights stay.
+        Requests made meanwhile wait for them, or take the old adapter. Raises ModelFailed, and the old
+        weights stay.
         """
         await asyncio.wrap_future(self._submitted(self._load(checkpoint)))
 
@@ -157,20 +165,23 @@ class VllmPolicy:
             raise
 
     async def _end(self) -> None:
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
         await self._fleet.close()
 
     async def _sample(self, request: SampleRequest) -> Completion:
         await self._admitting.wait()
-        async with self._exclusive:
-            await self._fleet.revive()
-        version, share = self._version, self._shares.enter()
+        if self._fleet.down:
+            async with self._exclusive:
+                await self._fleet.revive()
+        share, room = self._shares.enter(), self.context_size - len(request.prompt_ids)
         try:
-            room = self.context_size - len(request.prompt_ids)
-            sampled = await self._fleet.complete(request, room=room, salt=f"{self._nonce}-{self._loads}")
+            with self._adapters.used() as weights:
+                sampled = await self._fleet.complete(
+                    request, room=room, salt=weights.salt, adapter=weights.adapter
+                )
             seconds = self._shares.total() - share
         finally:
             self._shares.leave()
@@ -181,7 +192,7 @@ class VllmPolicy:
             token_ids=tokens,
             logprobs=floats(sure if greedy else sampled.logprobs),
             entropy=floats(sure if greedy else sampled.entropy),
-            version=version,
+            version=weights.version,
             finish=Finish.STOP if int(tokens[-1]) in request.stop_ids else Finish.LENGTH,
             fresh=len(request.prompt_ids) - sampled.cached,
             cached=sampled.cached,
@@ -190,13 +201,30 @@ class VllmPolicy:
 
     async def _load(self, checkpoint: Checkpoint) -> None:
         async with self._exclusive:
-            reason = misfit(self._model, checkpoint.path)
-            if reason is not None:
-                raise ModelFailed(f"cannot take weights from {checkpoint.path}: {reason}")
-            self._admitting.clear()
-            try:
-                await self._fleet.exchange(checkpoint.path)
-                self._model, self._version = checkpoint.path, checkpoint.version
-                self._loads += 1
-            finally:
-                self._admitting.set()
+            self._loads += 1
+            new = Weights(checkpoint.version, f"{self._nonce}-{self._loads}")
+            if self._rank:
+                await self._take_adapter(checkpoint.path, new)
+            else:
+                await self._take_weights(checkpoint.path, new)
+
+    async def _take_weights(self, folder: Path, new: Weights) -> None:
+        reason = misfit(self._model, folder)
+        if reason is not None:
+            raise ModelFailed(f"cannot take weights from {folder}: {reason}")
+        self._admitting.clear()
+        try:
+            await self._fleet.exchange(folder)
+            self._model = folder
+            await self._adapters.change(new)
+        finally:
+            self._admitting.set()
+
+    async def _take_adapter(self, folder: Path, new: Weights) -> None:
+        if folder.absolute() == self._model.absolute():
+            return await self._adapters.change(new)
+        reason = adapter_misfit(self._model, folder / ADAPTER, rank=self._rank)
+        if reason is not None:
+            raise ModelFailed(f"cannot take the adapter from {folder}: {reason}")
+        new.adapter = f"{SERVED}-{new.version}-{new.salt}"
+        await self._adapters.change(new, folder / ADAPTER)

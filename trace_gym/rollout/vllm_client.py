@@ -15,7 +15,17 @@ from typing import Any
 import httpx
 
 from trace_gym.core.errors import ModelFailed, boundary
-from trace_gym.rollout.vllm_dialect import HEALTH, MODELS, VERSION, why_unsupported
+from trace_gym.rollout.vllm_dialect import (
+    ADD_ADAPTER,
+    DROP_ADAPTER,
+    HAS_ADAPTER,
+    HEALTH,
+    MODELS,
+    VERSION,
+    adapter_call,
+    why_no_adapters,
+    why_unsupported,
+)
 
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Answers after which it is worth asking again."""
@@ -60,6 +70,31 @@ class VllmClient:
             served = (await self.ask("GET", MODELS))["data"][0]
             return str(served["id"]), int(served["max_model_len"])
 
+    async def demand_adapters(self) -> None:
+        """Raises ModelFailed unless it can load adapters: one that does not exist tells."""
+        try:
+            await self.add_adapter("none", Path("/none"))
+        except ServerLost:
+            raise
+        except ModelFailed as refusal:
+            if reason := why_no_adapters(str(refusal)):
+                raise ModelFailed(f"the vLLM server at {self.url} takes no adapters: {reason}") from refusal
+
+    async def add_adapter(
+        self, name: str, folder: Path, *, why_gone: Callable[[], str | None] = lambda: None
+    ) -> None:
+        """Let requests ask for the adapter in `folder` by `name`, which no other has. Raises as `ask`."""
+        body, passing = adapter_call(name, str(folder.absolute())), PASSING - {500}
+        try:
+            await self.ask("POST", ADD_ADAPTER, body, why_gone=why_gone, passing=passing)
+        except ModelFailed as refusal:
+            if HAS_ADAPTER not in str(refusal):
+                raise
+
+    async def drop_adapter(self, name: str, *, why_gone: Callable[[], str | None] = lambda: None) -> None:
+        """Forget an adapter, once what is in flight has ended. Raises as `ask`."""
+        await self.ask("POST", DROP_ADAPTER, adapter_call(name), why_gone=why_gone)
+
     async def ask(
         self,
         method: str,
@@ -67,6 +102,7 @@ class VllmClient:
         body: Mapping[str, Any] | None = None,
         *,
         why_gone: Callable[[], str | None] = lambda: None,
+        passing: frozenset[int] = PASSING,
     ) -> dict[str, Any]:
         """What the server answers. What fails in passing is asked again, after a random part of 0.5, 1, 2,
         ... seconds, unless `why_gone` says why that is useless. Raises ServerLost, ModelFailed (it refuses).
@@ -83,9 +119,9 @@ class VllmClient:
                 reason = f"{type(error).__name__} {error}".strip()
                 continue
             if answer.status_code == 200:
-                return dict(answer.json()) if answer.content else {}
+                return dict(answer.json()) if answer.content.startswith(b"{") else {}
             reason = f"HTTP {answer.status_code}: {answer.text[:300]}"
-            if answer.status_code not in PASSING:
+            if answer.status_code not in passing:
                 raise ModelFailed(f"the vLLM server at {self.url} refused {path}: {reason}")
         tried = f"{self._retries + 1} times"
         raise ServerLost(

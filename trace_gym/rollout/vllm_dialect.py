@@ -33,13 +33,18 @@ NO_LOGPROB = -9000.0
 """vLLM spells the log-probability of what cannot be drawn as -9999."""
 REFUSED = 3
 """The exit code of a program that will not start the server; its last line says why."""
-
 GRACE_S = 5.0
 """How long a server that was told to end may take."""
 
 HEALTH, MODELS, VERSION, COMPLETIONS = "/health", "/v1/models", "/version", "/v1/completions"
 PAUSE, RESUME = "/pause?mode=keep", "/resume"
 RESET, CALL = "/reset_prefix_cache?reset_running_requests=true", "/collective_rpc"
+ADD_ADAPTER, DROP_ADAPTER = "/v1/load_lora_adapter", "/v1/unload_lora_adapter"
+HAS_ADAPTER = "has already been loaded"
+RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+"""The highest ranks of adapters that a server can be started for."""
+ADAPTERS = 2
+"""How many are sampled with at once: the newest, and the one before it until its requests end."""
 
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
@@ -49,15 +54,15 @@ ENVIRONMENT = {
 }
 """What every server of ours runs with: development mode has the routes that give it new weights."""
 
-ON_CPU = ("--enforce-eager", "--block-size", "32")
-"""Compiling takes longer than it saves there; and prefixes are found in whole blocks, by default of 128."""
+ON_CPU = ("--enforce-eager", "--block-size", "32", "--no-enable-chunked-prefill")
+"""Compiling saves less than it costs, whole blocks find prefixes, parts of seeded prompts break vLLM."""
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
     """What a server is started with. `memory_gib` is for keys and values where it computes on the CPU,
     `gpu_share` the part of a GPU's memory that it may take; `rows` run at once (None: as vLLM thinks);
-    `more` are arguments of vLLM's own."""
+    `rank`: that of the adapters it takes (0: none); `more` are arguments of vLLM's own."""
 
     model: str
     socket: str
@@ -67,6 +72,7 @@ class Launch:
     memory_gib: float = 2.0
     gpu_share: float = 0.5
     rows: int | None = None
+    rank: int = 0
     more: tuple[str, ...] = ()
 
     def arguments(self) -> list[str]:
@@ -80,11 +86,15 @@ class Launch:
             words += ["--max-model-len", str(self.context_size)]
         if self.rows is not None:
             words += ["--max-num-seqs", str(self.rows)]
+        if self.rank:
+            words += ["--enable-lora", "--max-lora-rank", str(next(r for r in RANKS if r >= self.rank))]
+            words += ["--max-loras", str(ADAPTERS), "--max-cpu-loras", str(2 * ADAPTERS)]
         return [*words, *self.more]
 
     def environment(self) -> dict[str, str]:
         """What the program's environment must hold beside ours."""
-        return {**ENVIRONMENT, "VLLM_CPU_KVCACHE_SPACE": f"{max(1, math.ceil(self.memory_gib))}"}
+        more = {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"} if self.rank else {}
+        return {**ENVIRONMENT, **more, "VLLM_CPU_KVCACHE_SPACE": f"{max(1, math.ceil(self.memory_gib))}"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +184,22 @@ def load_call(folder: str) -> dict[str, Any]:
     return {"method": "load_checkpoint", "args": [folder]}
 
 
-def tether_call(server: int | None) -> dict[str, Any]:
-    """The body of the call that makes the workers end when the process `server` does."""
-    return {"method": "die_with", "args": [str(server)]}
+def adapter_call(name: str, folder: str = "") -> dict[str, Any]:
+    """The body that makes a server load the adapter in `folder`, or forget it; requests ask for its name."""
+    return {"lora_name": name, "lora_path": folder}
+
+
+def why_no_adapters(refusal: str) -> str | None:
+    """Why a server that refused an adapter which does not exist would refuse any; None: it takes others."""
+    if "No adapter found" in refusal:
+        return None
+    routes = "" if "LoRA is not enabled" in refusal else "VLLM_ALLOW_RUNTIME_LORA_UPDATING=1 and "
+    return f"start it with {routes}--enable-lora"
+
+
+def begin_call(server: int | None) -> dict[str, Any]:
+    """The body of the call that makes the workers of the process `server` ready, and end when it does."""
+    return {"method": "begin", "args": [str(server)]}
 
 
 class WeightUpdate:
@@ -199,10 +222,33 @@ class WeightUpdate:
             if isinstance(module, VocabParallelEmbedding):
                 dispatch_cpu_unquantized_gemm(module, remove_weight=False)
 
-    def die_with(self, server: str) -> None:
-        """Kill what is left of the server when its first process, of that number, has ended."""
+    def begin(self, server: str) -> None:
+        """Kill what is left of the server when its first process, of that number, has ended; and on the CPU
+        give rows no adapter but their own: vLLM gives those without any that of its last slot."""
         ended = os.pidfd_open(int(server))
         threading.Thread(target=_watch, args=(ended,), name="keeper", daemon=True).start()
+        from vllm.platforms import current_platform
+
+        if current_platform.is_cpu():
+            from vllm.lora.punica_wrapper.punica_cpu import PunicaWrapperCPU
+
+            PunicaWrapperCPU._apply_shrink, PunicaWrapperCPU._apply_expand = _shrink, _expand
+
+
+def _shrink(punica: Any, y: Any, x: Any, weights: Any, scale: float) -> None:
+    for slot, rows in _rows(punica.token_lora_indices, len(weights)):
+        y[rows] = scale * (x[rows].to(y.dtype) @ weights[slot, 0].to(y.dtype).T)
+
+
+def _expand(punica: Any, y: Any, x: Any, weights: Any, start: int, size: int, **_: Any) -> None:
+    for slot, rows in _rows(punica.token_lora_indices, len(weights)):
+        y[rows, start : start + size] += x[rows].to(y.dtype) @ weights[slot, 0].to(y.dtype).T
+
+
+def _rows(slots: Any, count: int) -> list[tuple[int, Any]]:
+    """The rows of every slot in use: all of them as a slice, else their numbers."""
+    found = ((slot, (slots == slot).nonzero()[:, 0]) for slot in range(count))
+    return [(slot, slice(None) if len(rows) == len(slots) else rows) for slot, rows in found if len(rows)]
 
 
 def _installed() -> str | None:

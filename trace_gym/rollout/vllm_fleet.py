@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -30,14 +31,16 @@ from trace_gym.rollout.vllm_dialect import (
     Launch,
     Sampled,
     answer,
+    begin_call,
     load_call,
     question,
-    tether_call,
 )
 from trace_gym.rollout.vllm_server import VllmServer
 
 AVOIDED_S = 30.0
 """How long a server that did not answer is avoided where there are others."""
+LEAVING_S = 10.0
+"""How long servers that stay are given to forget our adapters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,8 @@ class VllmConfig:
     """`base_url`: servers that are there already; else one is started by `python` (see `vllm_python`), at
     most `restarts` times again. A request may take `timeout_s`, a start `start_timeout_s`, and what fails in
     passing is asked `retries` times again. `top`: of how many tokens log-probs are asked, for the entropy.
-    `memory_gib` for keys and values on a CPU, `gpu_share` of a GPU; `argument`: further ones for vLLM."""
+    `memory_gib` for keys and values on a CPU, `gpu_share` of a GPU; `argument`: further ones for vLLM.
+    `lora`: take the adapters of a checkpoint, each under a new name, rather than all its weights."""
 
     base_url: tuple[str, ...] = ()
     python: str | None = None
@@ -56,6 +60,7 @@ class VllmConfig:
     top: int = 20
     memory_gib: float = 2.0
     gpu_share: float = 0.5
+    lora: bool = False
     argument: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -82,7 +87,9 @@ class Fleet:
         self._names: list[str] = []
         self._routes = Routes(max(1, len(config.base_url)))
         self._starts = 0
+        self._ready: int | None = None
         self._torn: str | None = None
+        self._adapters: dict[str, Path] = {}
 
     async def open(self) -> int:
         """Reach every server; the size of the smallest context. Raises ModelFailed."""
@@ -96,8 +103,16 @@ class Fleet:
             )
             await self._start(self._server)
         found = await asyncio.gather(*(client.describe() for client in self._clients))
+        if self._config.lora and self._server is None:
+            await asyncio.gather(*(client.demand_adapters() for client in self._clients))
         self._names = [name for name, _ in found]
         return min(size for _, size in found)
+
+    @property
+    def down(self) -> bool:
+        """Has our server ended, or does it not answer yet?"""
+        server = self._server
+        return server is not None and (server.number != self._ready or server.why_ended() is not None)
 
     async def revive(self) -> None:
         """See that our server runs. One caller at a time. Raises ModelFailed."""
@@ -108,8 +123,10 @@ class Fleet:
             raise ModelFailed(f"{reason}; it was started {self._starts} times, which is enough")
         await self._start(self._server)
 
-    async def complete(self, request: SampleRequest, *, room: int, salt: str) -> Sampled:
-        """What a server samples, at most `room` tokens. Raises ModelFailed."""
+    async def complete(
+        self, request: SampleRequest, *, room: int, salt: str, adapter: str | None = None
+    ) -> Sampled:
+        """What a server samples, at most `room` tokens, with an adapter or without. Raises ModelFailed."""
         body = question(
             request.prompt_ids.tolist(),
             model="",
@@ -128,7 +145,7 @@ class Fleet:
             number = self._routes.take(request.prompt_ids, request.cached, now=time.perf_counter())
             sequence: IntArray | None = None
             try:
-                body["model"] = self._names[number]
+                body["model"] = adapter or self._names[number]
                 said = await self._ask(self._clients[number], COMPLETIONS, body)
                 odd = (KeyError, IndexError, TypeError, ValueError)
                 with boundary(ModelFailed, *odd, what=f"{self._clients[number].url} answered oddly"):
@@ -155,8 +172,32 @@ class Fleet:
         self._launch = replace(self._launch, model=str(folder.absolute()))
         self._routes.forget()
 
+    async def add_adapter(self, name: str, folder: Path) -> None:
+        """Let requests ask for an adapter, by a name that none had before. Our server, started again, has it
+        again. Raises ModelFailed where one server does not take it; then none keeps it."""
+        self._adapters[name] = folder
+        if self.down:
+            return
+        adding = (self._add(client, name, folder) for client in self._clients)
+        for failure in await asyncio.gather(*adding, return_exceptions=True):
+            if isinstance(failure, BaseException):
+                await self.drop_adapter(name)
+                raise ModelFailed(f"cannot give vLLM the adapter in {folder}: {failure}") from failure
+        self._routes.forget()
+
+    async def drop_adapter(self, name: str) -> None:
+        """Have the servers forget an adapter, those that can be told."""
+        if not self.down:
+            dropping = (client.drop_adapter(name, why_gone=self._why_gone()) for client in self._clients)
+            await asyncio.gather(*dropping, return_exceptions=True)
+        self._adapters.pop(name, None)
+
     async def close(self) -> None:
         """Close the connections, and end our server for good. Idempotent."""
+        if self._server is None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LEAVING_S):
+                    await asyncio.gather(*map(self.drop_adapter, list(self._adapters)))
         for client in self._clients:
             await client.close()
         if self._server is not None:
@@ -176,16 +217,28 @@ class Fleet:
                 server.end()
                 raise ModelFailed(f"the vLLM server was not ready within {limit:g} s (log: {server.log})")
             await asyncio.sleep(0.1)
-        await self._ask(client, CALL, tether_call(server.number))
+        try:
+            await self._ask(client, CALL, begin_call(server.number))
+            for name, folder in list(self._adapters.items()):
+                if folder.is_dir():
+                    await self._add(client, name, folder)
+        except ModelFailed:
+            await asyncio.to_thread(server.end)
+            raise
+        self._ready = server.number
 
     async def _ask(
         self, client: VllmClient, path: str, body: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
         """Ask a server; one of ours that has ended meanwhile is not asked again, nor its successor."""
-        if self._server is None:
-            return await client.ask("POST", path, body)
-        gone = partial(self._server.why_ended, self._server.number)
-        return await client.ask("POST", path, body, why_gone=gone)
+        return await client.ask("POST", path, body, why_gone=self._why_gone())
+
+    async def _add(self, client: VllmClient, name: str, folder: Path) -> None:
+        await client.add_adapter(name, folder, why_gone=self._why_gone())
+
+    def _why_gone(self) -> Callable[[], str | None]:
+        """What tells why the server of ours that runs now has ended."""
+        return partial(self._server.why_ended, self._server.number) if self._server else lambda: None
 
     async def _exchange(self, client: VllmClient, folder: Path) -> None:
         """Load weights between pause and resume. A server of ours that could not is ended, since nobody knows

@@ -82,13 +82,15 @@ class Adapter:
             for name, weight in weights.items():
                 mine[name].copy_(weight)
 
-    def write(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
-        """The adapters as peft keeps them, in `folder`, for engines that load adapters."""
+    def write(self, folder: Path, weights: Mapping[str, Tensor], *, base: Path | None) -> None:
+        """The adapters as peft keeps them, in `folder`, for engines that load adapters; `base`: where the
+        weights lie that they belong to."""
         folder.mkdir()
         named = {
             PREFIX + name.replace(f".{NAME}.", "."): w.contiguous() for name, w in self.own(weights).items()
         }
         save_file(named, folder / "adapter_model.safetensors")
+        self._config.base_model_name_or_path = None if base is None else str(base.absolute())
         self._config.save_pretrained(str(folder))
 
     def _scales(self) -> dict[str, float]:

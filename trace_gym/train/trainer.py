@@ -147,8 +147,8 @@ class Trainer:
         """Write an ordinary Hugging Face folder with `trainer.pt` in it; all of it or nothing appears.
         Replaces an earlier checkpoint in that place; raises RunFolderError where it cannot be written."""
         weights = gathered(self.model)
-        adapter = self._adapter
-        base = None if adapter is None else {"folder": str(self._base), "sum": adapter.base_sum}
+        adapter, home = self._adapter, self._base
+        base = None if adapter is None else {"folder": str(home), "sum": adapter.base_sum}
         state: dict[str, Any] = {
             "config": self.config.json(),
             "version": self.version,
@@ -166,7 +166,7 @@ class Trainer:
                 weights=adapter.merged(weights) if adapter else weights,
                 state=state,
                 tokenizer_from=self._source,
-                beside=(lambda part: adapter.write(part / "adapter", weights)) if adapter else None,
+                beside=(lambda to: adapter.write(to / "adapter", weights, base=home)) if adapter else None,
             )
         self._world.wait()
         self._source = folder if self._source else None
