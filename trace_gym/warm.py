@@ -34,7 +34,7 @@ from trace_gym.rollout.stream import Source, TaskStream
 from trace_gym.schedule.uniform import Uniform
 from trace_gym.train.warmstart import CloningStep, warm_start
 
-FORMAT = 4
+FORMAT = 5
 """Raised when the same settings would now make another model, so that old caches are not used."""
 
 
@@ -43,7 +43,8 @@ class WarmConfig:
     """The shape of the model and how it is warmed up: `demos` episodes with a share `noise` of random
     actions, which with `clumsy` are imitated too (so that the model knows all moves, and makes that share of
     them at random), then `steps` optimiser steps of `batch_tokens` tokens at `lr`. `suites` are those that it
-    is shown, by spec (none: those it shall play)."""
+    is shown, by spec (none: those it shall play), `shares` their parts of the episodes, relative to the
+    others' (none: equal)."""
 
     hidden: int = 128
     layers: int = 3
@@ -57,6 +58,7 @@ class WarmConfig:
     lr: float = 1e-3
     seed: int = 0
     suites: tuple[str, ...] = ()
+    shares: tuple[float, ...] = ()
 
 
 def warm_tiny(
@@ -122,8 +124,7 @@ def demonstrate(
     renderer = make_renderer(config.renderer, tokenizer)
     agent = Demonstrator(renderer, tokenizer, noise=config.noise, seed=config.seed)
     if tasks is None:
-        stream = TaskStream([Source(suite.name, suite.tasks(Split.TRAIN)) for suite in suites], config.seed)
-        tasks = stream.pool(0, config.demos)
+        tasks = TaskStream(_sources(suites, config.shares), config.seed).pool(0, config.demos)
     makers = {suite.name: suite.make for suite in suites}
 
     async def play() -> Forest:
@@ -137,6 +138,18 @@ def demonstrate(
         names = ", ".join(suite.name for suite in suites)
         raise BadConfig(f"a warm start needs an oracle to imitate, and {names} has none")
     return forest
+
+
+def _sources(suites: Sequence[Suite], shares: Sequence[float]) -> list[Source]:
+    """The suites' training tasks by share."""
+    if shares and len(shares) != len(suites):
+        raise BadConfig(
+            f"warmstart.shares has one number a suite shown; got {len(shares)} for {len(suites)} suites"
+        )
+    parts = shares or [1.0] * len(suites)
+    return [
+        Source(each.name, each.tasks(Split.TRAIN), part) for each, part in zip(suites, parts, strict=True)
+    ]
 
 
 def _demand_played(forest: Forest) -> None:

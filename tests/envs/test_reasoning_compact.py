@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from trace_gym.environment.certify import Plan, certify
 from trace_gym.environment.registry import suite
 from trace_gym.environment.spaces import ActionSpace
 from trace_gym.environment.tasks import straddling
-from trace_gym_envs.reasoning.compact import COMPACT_VOCABULARY, SIZE, ReasoningCompact
+from trace_gym_agents.line import spell_line
+from trace_gym_envs.reasoning.compact import COMPACT_VOCABULARY, NAMES, SIZE, ReasoningCompact
 
 TASKS = ReasoningCompact.tasks(Split.TEST)
 BY_HAND = Task(
@@ -44,27 +46,37 @@ def opened(task: Task) -> tuple[ReasoningCompact, str]:
 
 
 def noted(env: ReasoningCompact, operation: str, number: int, name: str, value: int) -> str:
-    observation: str = env.step(Action.call(operation, number=number, name=name, value=value))[0]
+    observation: str = env.step(Action.call(operation, number=number, value=value, name=name))[0]
     return observation
+
+
+def examples(env: ReasoningCompact) -> dict[str, tuple[list[int] | None, list[str]]]:
+    """The numbers and names that each operation shows."""
+    shown = {spec.name: spec.parameters.get("properties", {}) for spec in env.available()}
+    return {
+        name: (properties["number"].get("examples"), properties["name"]["examples"])
+        for name, properties in shown.items()
+        if properties
+    }
 
 
 def test_a_sheet_worked_out_by_hand() -> None:
     """a = 3, b = 3 - 5 = -2 = 9, c = 9 * 4 = 36 = 3, d = 3 + 2 = 5, all of 11."""
     env, observation = opened(BY_HAND)
-    assert observation == "b times 4 c ; d answer ; a minus 5 b ; c plus 2 d ; a plus 3 e ; 3 a"
+    assert observation == "b times 4 c ; d answer ; a minus 5 b ; c plus 2 d ; a plus 3 e ; a 3"
     assert env.sheet.values == {"a": 3, "b": 9, "c": 3, "d": 5}
-    assert [noted(env, *line) for line in RIGHT] == ["9 b", "3 c", "5 d"]
+    assert [noted(env, *line) for line in RIGHT] == ["b 9", "c 3", "d 5"]
     observation, reward, terminated, _, info = env.step(Action.call("answer"))
     assert (observation, reward, terminated, info["success"]) == ("answered", 1.0, True, True)
 
 
 def test_what_is_wrong_is_not_told_and_can_be_repaired() -> None:
     env, _ = opened(BY_HAND)
-    assert noted(env, "minus", 5, "b", 8) == "8 b"
-    assert noted(env, "plus", 3, "e", 6) == "6 e"
-    assert env.step(Action.call("answer"))[0] == "none"
+    assert noted(env, "minus", 5, "b", 8) == "b 8"
+    assert noted(env, "plus", 3, "e", 6) == "e 6"
+    assert env.step(Action.call("answer"))[0] == "none e 6"
     for operation, number, name, value in RIGHT:
-        assert env.oracle() == Action.call(operation, number=number, name=name, value=value)
+        assert env.oracle() == Action.call(operation, number=number, value=value, name=name)
         env.step(env.oracle())
     assert env.oracle() == Action.call("answer")
 
@@ -75,8 +87,36 @@ def test_what_is_wrong_is_not_told_and_can_be_repaired() -> None:
 def test_what_no_line_says_yet_is_not_noted(line: tuple[str, int, str, int]) -> None:
     """Another operation, number or name; or a base without a value."""
     env, _ = opened(BY_HAND)
-    assert noted(env, *line) == "none"
+    assert noted(env, *line) == "none a 3"
     assert env.state.values == {"a": 3}
+
+
+def test_a_turn_ends_with_what_was_noted_last() -> None:
+    """Whatever was refused meanwhile; a name that is noted again is the last."""
+    env, _ = opened(BY_HAND)
+    assert noted(env, *RIGHT[0]) == "b 9"
+    assert noted(env, "times", 5, "c", 3) == "none b 9"
+    assert noted(env, *RIGHT[1]) == "c 3"
+    assert noted(env, "minus", 5, "b", 4) == "b 4"
+    assert env.step(Action.call("answer"))[0] == "none b 4"
+
+
+def test_a_line_is_repeated_with_what_comes_out_before_its_name() -> None:
+    """So a policy that goes on from `b 9` has said `b 9 times 4` when it says 3."""
+    env, _ = opened(BY_HAND)
+    noted(env, *RIGHT[0])
+    (call,) = env.oracle().calls
+    tools = {spec.name: spec for spec in env.available()}
+    assert spell_line(call, tools[call.name]) == "times 4 3 c"
+
+
+def test_tools_show_the_lines_of_the_sheet() -> None:
+    """A tool whose operation is in no line stays as it is."""
+    env, _ = opened(BY_HAND)
+    assert examples(env) == {"plus": ([2, 3], ["d", "e"]), "minus": ([5], ["b"]), "times": ([4], ["c"])}
+    lines = [line for line in BY_HAND.payload["lines"] if line[1] != "minus"]
+    env, _ = opened(replace(BY_HAND, payload={**BY_HAND.payload, "lines": lines}))
+    assert examples(env)["minus"] == (None, list(NAMES))
 
 
 def test_a_wrong_answer_fails_with_its_evidence() -> None:
@@ -131,6 +171,23 @@ def test_splits_hold_sequences_out_at_every_length() -> None:
     }
     with pytest.raises(ValueError, match="between 2 and 5, got 6"):
         ReasoningCompact.tasks(Split.TRAIN, longest=6)
+
+
+@pytest.mark.parametrize("spare", [0, 1, 2])
+def test_so_many_lines_lead_nowhere(spare: int) -> None:
+    tasks = ReasoningCompact.tasks(Split.TRAIN, spare=spare)
+    for task in tasks[:100]:
+        env, _ = opened(task)
+        assert len(env.sheet.lines) == len(env.sheet.chain) + spare
+        assert [line.operation for line in env.sheet.chain] == task.family.split("-")
+
+
+def test_sheets_with_fewer_spare_lines_are_tasks_of_their_own() -> None:
+    ids = [{task.id for task in ReasoningCompact.tasks(Split.TEST, spare=n)[:500]} for n in range(3)]
+    assert len(set.union(*ids)) == 1500
+    assert straddling(ReasoningCompact.tasks(Split.TRAIN, spare=0)[:2000], TASKS[:2000]) == ()
+    with pytest.raises(ValueError, match="spare must lie between 0 and 2, got 3"):
+        ReasoningCompact.tasks(Split.TRAIN, spare=3)
 
 
 def test_it_is_certified() -> None:

@@ -222,7 +222,7 @@ class WarmstartSection(Section):
     """How `tiny` is made: its shape (`hidden` size, `layers`, attention `heads`), and `steps` of
     behaviour cloning, `batch_tokens` each at `lr`, from `demos` oracle episodes in which a part `noise`
     of the actions is random; with `clumsy` those are imitated too. `suites` are those it is shown, by spec
-    (none: those of the run)."""
+    (none: those of the run), `shares` their parts of the episodes, relative to the others' (none: equal)."""
 
     hidden: AtLeastOne = 128
     layers: AtLeastOne = 3
@@ -235,6 +235,7 @@ class WarmstartSection(Section):
     lr: Positive = 1e-3
     seed: Annotated[int, Field(ge=0)] = 0
     suites: Specs = ()
+    shares: Annotated[tuple[Positive, ...], Listed] = ()
 
 
 class RunConfig(Section):

@@ -1,16 +1,18 @@
 """The compact rendering: chains of small sums in a closed vocabulary, worked out one value at a time.
 
 A sheet says, out of order, how one name leads to another and which name is asked for; some lines lead
-nowhere: `b times 3 d ; a minus 2 e ; d answer ; a plus 4 b ; 9 a`. It ends with the first value: a is 9. A
-turn repeats a line and adds what comes out, `plus 4 b 2` (numbers go round from 10 to 0). That is noted,
-right or wrong, and nobody says which; later turns build on it, so every turn decides. One word a symbol, so
-that a model of a million parameters can learn it. Leaves out prose, which the full suite has.
+nowhere: `b times 3 d ; a minus 2 e ; d answer ; a plus 4 b ; a 9`. It ends with the first value: a is 9. A
+turn repeats a line with what comes out, `plus 4 2 b` (numbers go round from 10 to 0). That is noted, right
+or wrong, and nobody says which; later turns build on it, so every turn decides. One word a symbol, and what
+was noted last is said again, so that the three parts of a sum stand side by side, `a 9 plus 4`, where its
+result is to be said: a model of a million parameters learns the sums there, and not from further apart.
+Leaves out prose, which the full suite has.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
 from random import Random
@@ -18,7 +20,7 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import Field
 
-from trace_gym.core.action import Action
+from trace_gym.core.action import Action, ToolSpec
 from trace_gym.core.check import Status, Verdict
 from trace_gym.core.task import Limits, Split, Task
 from trace_gym.environment.env import AgenticEnv
@@ -101,14 +103,15 @@ class Sheet:
         """The sheet in words; the question stands at its `place` among the lines."""
         parts = [f"{line.base} {line.operation} {line.number} {line.name} {STOP}" for line in self.lines]
         parts.insert(self.place, f"{self.asked} {ANSWER} {STOP}")
-        return " ".join([*parts, str(self.given), self.first])
+        return " ".join([*parts, self.first, str(self.given)])
 
 
 @dataclass(slots=True)
 class Notes:
-    """The values noted so far, and the answer."""
+    """The values noted so far, the name of the last of them, and the answer."""
 
-    values: dict[str, int] = field(default_factory=dict)
+    values: dict[str, int]
+    latest: str
     answered: int | None = None
 
 
@@ -125,39 +128,39 @@ class ReasoningCompact(AgenticEnv):
 
     def begin(self, task: Task) -> str:
         """The sheet."""
-        self.state = Notes({self.sheet.first: self.sheet.given})
+        self.state = Notes({self.sheet.first: self.sheet.given}, self.sheet.first)
         return self.sheet.text
 
     @tool
-    def plus(self, number: Operand, name: Name, value: Value) -> str:
+    def plus(self, number: Operand, value: Value, name: Name) -> str:
         """Note what a line with plus comes to; a later note replaces it.
 
         Args:
             number: The number of the line.
+            value: What comes out.
             name: The name that the line leads to.
-            value: What it stands for.
         """
         return self._noted("plus", number, name=name, value=value)
 
     @tool
-    def minus(self, number: Operand, name: Name, value: Value) -> str:
+    def minus(self, number: Operand, value: Value, name: Name) -> str:
         """Note what a line with minus comes to; a later note replaces it.
 
         Args:
             number: The number of the line.
+            value: What comes out.
             name: The name that the line leads to.
-            value: What it stands for.
         """
         return self._noted("minus", number, name=name, value=value)
 
     @tool
-    def times(self, number: Operand, name: Name, value: Value) -> str:
+    def times(self, number: Operand, value: Value, name: Name) -> str:
         """Note what a line with times comes to; a later note replaces it.
 
         Args:
             number: The number of the line.
+            value: What comes out.
             name: The name that the line leads to.
-            value: What it stands for.
         """
         return self._noted("times", number, name=name, value=value)
 
@@ -166,10 +169,14 @@ class ReasoningCompact(AgenticEnv):
         """Answer with the value noted for the name that is asked for."""
         noted = self.state.values.get(self.sheet.asked)
         if noted is None:
-            return NONE
+            return f"{NONE} {self._last()}"
         self.state.answered = noted
         self.finish()
         return ANSWERED
+
+    def available(self) -> Sequence[ToolSpec]:
+        """The operations show the numbers and names of the sheet's lines as their examples."""
+        return tuple(_shown(spec, self.sheet.lines) for spec in self.toolbox())
 
     def checks(self) -> Iterable[Verdict]:
         """One per line of the chain: is the right value noted? And the answer."""
@@ -191,22 +198,24 @@ class ReasoningCompact(AgenticEnv):
         for line in self.sheet.chain:
             right = self.sheet.values[line.name]
             if self.state.values.get(line.name) != right:
-                return Action.call(line.operation, number=line.number, name=line.name, value=right)
+                return Action.call(line.operation, number=line.number, value=right, name=line.name)
         return Action.call(ANSWER)
 
     @classmethod
-    def tasks(cls, split: Split, *, longest: int = LONGEST) -> Sequence[Task]:
+    def tasks(cls, split: Split, *, longest: int = LONGEST, spare: int = SPARE) -> Sequence[Task]:
         """Chains of up to `longest` operations, the lengths in turn (subsets `1-step` ..., for testing from
-        `2-step` on)."""
+        `2-step` on), with so many `spare` lines that lead nowhere."""
         if not 2 <= longest <= LONGEST:
             raise ValueError(f"longest must lie between 2 and {LONGEST}, got {longest}")
+        if not 0 <= spare <= SPARE:
+            raise ValueError(f"spare must lie between 0 and {SPARE}, got {spare}")
         lengths = [length for length in range(1, longest + 1) if _families(length, split)]
 
         def make(index: int) -> Task:
             number, place = divmod(index, len(lengths))
             families = _families(lengths[place], split)
             number, family = divmod(number, len(families))
-            return _task(split, families[family], number)
+            return _task(split, families[family], number, spare)
 
         return LazyTasks(PER_LENGTH * len(lengths), make)
 
@@ -223,9 +232,24 @@ class ReasoningCompact(AgenticEnv):
             if (line.operation, line.number, line.name) == (operation, number, name):
                 if line.base not in self.state.values:
                     break
-                self.state.values[name] = value
-                return f"{value} {name}"
-        return NONE
+                self.state.values[name], self.state.latest = value, name
+                return self._last()
+        return f"{NONE} {self._last()}"
+
+    def _last(self) -> str:
+        """What was noted last, which every sum but one after a detour goes on from."""
+        return f"{self.state.latest} {self.state.values[self.state.latest]}"
+
+
+def _shown(spec: ToolSpec, lines: Sequence[Line]) -> ToolSpec:
+    """A tool with the numbers and names of its lines as examples; as it was, where it has no lines."""
+    own = [line for line in lines if line.operation == spec.name]
+    if not own:
+        return spec
+    properties = dict(spec.parameters["properties"])
+    properties["number"] = {**properties["number"], "examples": sorted({line.number for line in own})}
+    properties["name"] = {**properties["name"], "examples": sorted({line.name for line in own})}
+    return replace(spec, parameters={**spec.parameters, "properties": properties})
 
 
 @cache
@@ -238,16 +262,17 @@ def _families(length: int, split: Split) -> tuple[tuple[str, ...], ...]:
     return tuple(family for family in found if (family in held_out) is (split is Split.TEST))
 
 
-def _task(split: Split, family: tuple[str, ...], number: int) -> Task:
+def _task(split: Split, family: tuple[str, ...], number: int, spare: int) -> Task:
     name = "-".join(family)
-    rng = Random(f"{name}/{number}")
-    names = rng.sample(NAMES, len(family) + 1 + SPARE)
-    chain, spare = names[: len(family) + 1], names[len(family) + 1 :]
+    identity = f"{name}/{number}" if spare == SPARE else f"{name}/{number}/{spare}"
+    rng = Random(identity)
+    names = rng.sample(NAMES, len(family) + 1 + spare)
+    chain, others = names[: len(family) + 1], names[len(family) + 1 :]
     lines = [
         [base, operation, rng.choice(OPERANDS), this]
         for base, this, operation in zip(chain, chain[1:], family, strict=False)
     ]
-    lines += [[rng.choice(chain[:-1]), rng.choice(OPERATIONS), rng.choice(OPERANDS), this] for this in spare]
+    lines += [[rng.choice(chain[:-1]), rng.choice(OPERATIONS), rng.choice(OPERANDS), this] for this in others]
     rng.shuffle(lines)
     payload = {
         "lines": lines,
@@ -256,7 +281,7 @@ def _task(split: Split, family: tuple[str, ...], number: int) -> Task:
         "place": rng.randrange(len(lines) + 1),
     }
     return Task(
-        id=f"{name}/{number}",
+        id=identity,
         suite=ReasoningCompact.suite,
         split=split,
         family=name,
