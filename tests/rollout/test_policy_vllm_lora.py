@@ -8,7 +8,6 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -21,8 +20,7 @@ from tests.loop_files.processes import wait_until
 from tests.loop_files.runs import Listening, assert_sound
 from tests.rollout.bridge import Bridge
 from tests.rollout.test_policy_torch import WORDS, sample_all, teacher
-from tests.rollout.test_policy_torch import request as plain_request
-from tests.rollout.test_policy_vllm import CONTEXT, EASY, ROUNDING, order
+from tests.rollout.test_policy_vllm import CONTEXT, EASY, ROUNDING, order, request
 from trace_gym.assemble import train
 from trace_gym.config import load
 from trace_gym.core.errors import ModelFailed
@@ -58,12 +56,6 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     made = (("one", "base", RANK), ("two", "base", RANK), ("strange", "other", RANK), ("high", "base", 16))
     adapted = {name: with_adapter(root / name, bases[of], rank=rank) for name, of, rank in made}
     return {"base": bases["base"], **adapted}
-
-
-def request(seed: int, *, length: int = 20, max_tokens: int = 6, **options: float) -> SampleRequest:
-    """A request in bytes, which every model here knows."""
-    asked = plain_request(seed, length=length, max_tokens=max_tokens, **options)
-    return replace(asked, prompt_ids=asked.prompt_ids % 256)
 
 
 def with_adapter(folder: Path, base: Path, *, rank: int) -> Path:
@@ -296,8 +288,9 @@ def test_a_killed_server_comes_back_with_the_newest_adapter(
         await policy.load(Checkpoint(folders["one"], 1))
         await policy.load(Checkpoint(folders["two"], 2))
         order(policy, PAUSE)
+        busy = policy.shares.seconds
         lost = asyncio.create_task(policy.sample(request(1)))
-        await asyncio.sleep(0)
+        await asyncio.to_thread(wait_until, lambda: policy.shares.seconds > busy)
         os.kill(policy.server.number, signal.SIGKILL)  # type: ignore[union-attr, arg-type]
         (ended,) = await asyncio.gather(lost, return_exceptions=True)
         return ended, await policy.sample(request(2))
