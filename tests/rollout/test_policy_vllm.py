@@ -92,14 +92,6 @@ def policy(server: VllmPolicy, folders: dict[str, Path]) -> VllmPolicy:
     return server
 
 
-@pytest.fixture
-def bridge(policy: VllmPolicy) -> Iterator[Bridge]:
-    """The server at a URL."""
-    assert policy.server is not None
-    with Bridge(policy.server.socket) as bridge:
-        yield bridge
-
-
 @cache
 def loaded(folder: Path) -> LoadedModel:
     return load_model(folder, device="cpu", dtype="float32")
@@ -194,7 +186,7 @@ def test_new_weights_arrive_while_requests_run(policy: VllmPolicy, folders: dict
         sampled = metric(policy, "generation_tokens_total")
         order(policy, PAUSE)
         before = [asyncio.create_task(policy.sample(one)) for one in lengthy]
-        while metric(policy, "generation_tokens_total") < sampled + 200:
+        while metric(policy, "generation_tokens_total") < sampled + 600:
             await asyncio.to_thread(moment, policy)
         loading = asyncio.create_task(policy.load(Checkpoint(folders["new"], 7)))
         await asyncio.sleep(0)
@@ -209,7 +201,7 @@ def test_new_weights_arrive_while_requests_run(policy: VllmPolicy, folders: dict
     for one, completion in zip(lengthy, old, strict=True):
         right = {name: gaps(folders[name], one, completion) < ROUNDING for name in ("old", "new")}
         switch = int(np.argmin(right["old"]))
-        assert 0 < switch < most, "it was under way when the weights came"
+        assert 20 < switch < most, "it was under way when the weights came"
         assert right["new"][switch:].all()
 
 

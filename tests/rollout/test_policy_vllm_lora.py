@@ -90,14 +90,6 @@ def policy(server: VllmPolicy, folders: dict[str, Path]) -> VllmPolicy:
     return server
 
 
-@pytest.fixture
-def bridge(policy: VllmPolicy) -> Iterator[Bridge]:
-    """The server at a URL."""
-    assert policy.server is not None
-    with Bridge(policy.server.socket) as bridge:
-        yield bridge
-
-
 @cache
 def loaded(folder: Path, base: Path) -> LoadedModel:
     """The model in `base` with the adapter in `folder`, if there is one, as peft computes it."""
