@@ -18,7 +18,9 @@ from trace_gym.core.tokens import ids
 from trace_gym.model.engine import STRIDE, Engine
 from trace_gym.model.load import load_model
 from trace_gym.model.memory import memory_for
+from trace_gym.model.outlook import Outlook
 from trace_gym.model.recompute import Recompute
+from trace_gym.model.replay import Pass
 from trace_gym.model.row import Row
 from trace_gym.model.slots import BLOCK, Slots
 from trace_gym.model.tiny import make_tiny
@@ -41,7 +43,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> PreTrainedModel:
     return loaded
 
 
-def engine(model: PreTrainedModel, **options: int) -> Engine:
+def engine(model: PreTrainedModel, **options: Any) -> Engine:
     """An engine whose clock ticks once a reading."""
     settings = {"max_batch": 8, "slot_bytes": 1 << 26, "block_bytes": 1 << 24, "prefill_tokens": 256}
     ticks = itertools.count()
@@ -319,3 +321,61 @@ def test_memory_that_may_not_double_is_made_to_measure(model: PreTrainedModel) -
     tight.forward([np.arange(1, 9, dtype=np.int32)], starts=[0], first=0)
     tight.reserve(20, 48)
     assert tight._memory[0][0].shape[::2] == (20, 48)
+
+
+def test_replayed_steps_are_computed_exactly_while_memory_grows(model: PreTrainedModel) -> None:
+    """What fills a recording up to its shape harms nobody; recordings do not outlive the memory they use."""
+    taken: list[int] = []
+
+    def record(once: Pass) -> Pass:
+        def again() -> Outlook:
+            taken.append(len(taken))
+            return once()
+
+        return again
+
+    machine = engine(model, max_batch=40, recorder=lambda: record)
+    for seed, longest in enumerate((20, 60, 300)):
+        for row in play(machine, rows(30, seed=seed, longest=longest)):
+            check(model, row)
+    assert len(taken) == machine.throughput.steps
+
+
+def test_a_model_that_cannot_be_recorded_is_sampled_all_the_same(
+    model: PreTrainedModel, caplog: pytest.LogCaptureFixture
+) -> None:
+    def record(once: Pass) -> Pass:
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    with torch.inference_mode():
+        slots, plain = (
+            Slots(model, slot_bytes=1 << 26, block_bytes=1 << 20, recorder=how)
+            for how in (lambda: record, None)
+        )
+        found = []
+        for memory in (slots, plain):
+            memory.reserve(2, 9)
+            one, two = ids([1, 2, 3, 4]), ids([5, 6])
+            memory.forward([one[:3], two[:1]], starts=[0, 0], first=0)
+            found.append(memory.forward([one, two], starts=[3, 1], first=0).logits)
+    assert torch.equal(*found)
+    assert "cannot be recorded" in caplog.text
+
+
+@pytest.mark.needs("cuda")
+def test_decoding_steps_replayed_as_cuda_graphs_are_exact(tmp_path: Path) -> None:
+    """Of a model that attends strongly, in float32, with rows that come and go and memory that moves."""
+    make_tiny(tmp_path / "tiny", vocabulary=WORDS, seed=3, hidden=64, layers=3)
+    model = load_model(tmp_path / "tiny", device="cuda").model
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.mul_(3.0)
+    assert isinstance(memory_for(model, slot_bytes=1 << 26, block_bytes=0), Slots)
+    machine = engine(model, max_batch=64, padding=4096)
+    for seed, longest in enumerate((20, 60, 300)):
+        for row in play(machine, rows(50, seed=seed, longest=longest)):
+            whole = torch.from_numpy(row.ids[: row.length]).long()[None].to("cuda")
+            with torch.no_grad():
+                log_p = model(input_ids=whole).logits[0, len(row.prompt_ids) - 1 : -1].log_softmax(-1)
+            expected = log_p.gather(-1, whole[0, len(row.prompt_ids) :, None])[:, 0]
+            assert row.logprobs == pytest.approx(expected.tolist(), abs=1e-3)

@@ -15,7 +15,9 @@ from trace_gym.train.trainer import Trainer
 
 STEPS = 4
 VOCAB = 31
-DEVICES = ("cpu", pytest.param("cuda", marks=pytest.mark.needs("cuda")))
+ADVICE = pytest.mark.filterwarnings("ignore:TensorFloat32 tensor cores:UserWarning")
+"""What the compiler of CUDA kernels says where float32 is asked for."""
+DEVICES = ("cpu", pytest.param("cuda", marks=(pytest.mark.needs("cuda"), ADVICE)))
 
 
 def model(kind: str, device: str) -> Any:

@@ -20,6 +20,7 @@ from trace_gym.model.draw import draw, uniforms
 from trace_gym.model.memory import memory_for
 from trace_gym.model.outlook import Outlook
 from trace_gym.model.prefix import PrefixIndex
+from trace_gym.model.replay import Recorder
 from trace_gym.model.row import Row
 from trace_gym.model.slots import BLOCK
 from trace_gym.model.together import SHORT
@@ -27,6 +28,9 @@ from trace_gym.model.together import SHORT
 STRIDE = 512
 """A prompt is read in strides of at most so many tokens: each looks back at less than the whole, which a
 mask over the whole prompt would compute and throw away."""
+
+PREFILL_TOKENS, PADDING = {"cuda": 16384}, {"cuda": 4096}
+"""By device, else 4,096 and 64: a GPU computes thousands of tokens in the time that starting a pass takes."""
 
 
 @dataclass(slots=True)
@@ -53,7 +57,8 @@ class Engine:
     Invariant: row i of `rows` lies in slot i, and none of them is done. After an exception `clear` must be
     called: what the slots hold is then unknown. `slot_bytes` bound the keys and values of the running rows,
     `block_bytes` those of remembered prefixes; a prefill computes about `prefill_tokens` at a time, padding
-    counted; `threads` is torch's number of threads, for the whole process.
+    counted, of which it takes `padding` to save a pass; `threads` is torch's number of threads, for the whole
+    process; `recorder` is for `Slots`.
     """
 
     def __init__(
@@ -63,9 +68,11 @@ class Engine:
         max_batch: int,
         slot_bytes: int,
         block_bytes: int,
-        prefill_tokens: int,
         clock: Callable[[], float],
+        prefill_tokens: int | None = None,
+        padding: int | None = None,
         threads: int | None = None,
+        recorder: Callable[[], Recorder] | None = None,
     ) -> None:
         if threads is not None:
             torch.set_num_threads(threads)
@@ -73,9 +80,10 @@ class Engine:
         self.throughput = Throughput()
         self._max_batch = max_batch
         self._slot_bytes = slot_bytes
-        self._prefill_tokens = prefill_tokens
+        self._prefill_tokens = prefill_tokens or PREFILL_TOKENS.get(model.device.type, 4096)
+        self._padding = padding or PADDING.get(model.device.type, 64)
         self._clock = clock
-        self._memory = memory_for(model, slot_bytes=slot_bytes, block_bytes=block_bytes)
+        self._memory = memory_for(model, slot_bytes=slot_bytes, block_bytes=block_bytes, recorder=recorder)
         self._index = PrefixIndex(capacity=self._memory.block_count, block=BLOCK)
 
     def room(self, rows: Sequence[Row]) -> int:
@@ -165,7 +173,7 @@ class Engine:
         for row in waiting:
             width = len(row.prompt_ids) - row.cached
             padding = (count + 1) * width - (real + width)
-            if count and ((count + 1) * width > self._prefill_tokens or padding > 64 + real // 8):
+            if count and ((count + 1) * width > self._prefill_tokens or padding > self._padding + real // 8):
                 break
             count, real = count + 1, real + width
         return waiting[:count], waiting[count:]

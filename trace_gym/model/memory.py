@@ -5,7 +5,7 @@ Leaves out the two ways themselves (`slots.py`, `recompute.py`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from logging import getLogger
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from trace_gym.core.errors import ModelFailed, boundary
 from trace_gym.core.tokens import IntArray
 from trace_gym.model.outlook import Outlook
 from trace_gym.model.recompute import Recompute
+from trace_gym.model.replay import Recorder
 from trace_gym.model.slots import Slots
 
 
@@ -36,9 +37,15 @@ class Memory(Protocol):
 
 
 @torch.inference_mode()
-def memory_for(model: PreTrainedModel, *, slot_bytes: int, block_bytes: int) -> Memory:
+def memory_for(
+    model: PreTrainedModel,
+    *,
+    slot_bytes: int,
+    block_bytes: int,
+    recorder: Callable[[], Recorder] | None = None,
+) -> Memory:
     """Slots if with them the model computes what it computes by itself, else Recompute, with a warning."""
-    slots = Slots(model, slot_bytes=slot_bytes, block_bytes=block_bytes)
+    slots = Slots(model, slot_bytes=slot_bytes, block_bytes=block_bytes, recorder=recorder)
     try:
         with boundary(ModelFailed, Exception, what="its memory is of another kind"):
             error = _error(slots, model)

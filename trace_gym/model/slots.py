@@ -8,20 +8,27 @@ W new tokens per row (right-aligned), V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from logging import getLogger
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import Cache, PreTrainedModel
 
+from trace_gym.core.errors import ModelFailed, boundary
 from trace_gym.core.tokens import IntArray
 from trace_gym.model.outlook import Outlook, last_outlook, masks
+from trace_gym.model.replay import Recorder, Replay, cuda_recorder
 from trace_gym.model.together import laid_out, read_together
 
 BLOCK = 16
 """Tokens per block of a remembered prefix."""
+_KERNELS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+"""All but cuDNN's attention, which plans anew for every shape: every prefill has another."""
 
 
 class _Step(NamedTuple):
@@ -40,10 +47,18 @@ class Slots(Cache):
     """A cache for models whose only memory is attention keys and values (full or sliding window).
 
     Invariant: memory is allocated for `reserve`d slots and places only, and never holds NaN. Other
-    architectures raise or compute nonsense here: `engine.py` finds out before it relies on it.
+    architectures raise or compute nonsense here: `memory.py` finds out before it relies on it. Decoding steps
+    are recorded and replayed if there is a `recorder`, by default on CUDA.
     """
 
-    def __init__(self, model: PreTrainedModel, *, slot_bytes: int, block_bytes: int) -> None:
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        *,
+        slot_bytes: int,
+        block_bytes: int,
+        recorder: Callable[[], Recorder] | None = None,
+    ) -> None:
         super().__init__(layers=[])
         self._model = model
         self._slot_bytes = slot_bytes
@@ -52,6 +67,9 @@ class Slots(Cache):
         self._memory: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self._blocks: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self._step: _Step | None = None
+        if recorder is None and model.device.type == "cuda":
+            recorder = partial(cuda_recorder, model.device)
+        self._replay = Replay(self._decode, recorder) if recorder is not None else None
 
     @property
     def token_bytes(self) -> int:
@@ -77,6 +95,8 @@ class Slots(Cache):
         close = (max(_rounded(slots), self._size[0]), max(_rounded(places), self._size[1]))
         fitting = [s for s in (ample, close) if s[0] * s[1] * self.token_bytes <= self._slot_bytes]
         self._size = fitting[0] if fitting else (slots, _rounded(places))
+        if self._replay is not None:
+            self._replay.forget()
         for layer, pair in self._memory.items():
             self._memory[layer] = (self._resized(pair[0]), self._resized(pair[1]))
 
@@ -148,10 +168,13 @@ class Slots(Cache):
     def _compute(
         self, token_ids: NDArray[np.int64], positions: NDArray[np.int64], real: NDArray[np.bool_], first: int
     ) -> Outlook:
+        if self._replay is not None and first == 0 and token_ids.shape[1] == 1:
+            replayed = self._replayed(self._replay, token_ids, positions)
+            if replayed is not None:
+                return replayed
         device = self._model.device
         row, column = np.nonzero(real)
-        at = torch.from_numpy(positions).to(device)
-        self._step = _Step(
+        step = _Step(
             first=first,
             last=first + len(token_ids),
             span=int(positions.max()) + 1,
@@ -159,15 +182,41 @@ class Slots(Cache):
             place=torch.from_numpy(positions[row, column]).to(device),
             real=None if real.all() else torch.from_numpy(real).to(device),
         )
+        ids, at = (torch.from_numpy(numbers).to(device) for numbers in (token_ids, positions))
+        return self._pass(step, ids, at)
+
+    def _replayed(
+        self, replay: Replay, token_ids: NDArray[np.int64], positions: NDArray[np.int64]
+    ) -> Outlook | None:
+        """A decoding step by a recording; None, from now on, for a model that cannot be recorded."""
+        slots, places = self._size
         try:
-            return last_outlook(
-                self._model,
-                input_ids=torch.from_numpy(token_ids).to(device),
-                position_ids=at,
-                attention_mask=masks(self._model, at=at, place=torch.arange(self._step.span, device=device)),
-                past_key_values=self,
-                use_cache=True,
-            )
+            with boundary(ModelFailed, RuntimeError, what="its decoding steps cannot be recorded"):
+                return replay(token_ids, positions, slots=slots, places=places, device=self._model.device)
+        except ModelFailed as failure:
+            name = type(self._model).__name__
+            getLogger(__name__).warning("%s is sampled more slowly than it could be: %s", name, failure)
+            self._replay = None
+            return None
+
+    def _decode(self, token_ids: torch.Tensor, at: torch.Tensor, span: int) -> Outlook:
+        """One token (B, 1) each for the first B slots, at positions (B, 1)."""
+        slot = torch.arange(len(token_ids), device=token_ids.device)
+        return self._pass(_Step(0, len(token_ids), span, slot, at[:, 0], None), token_ids, at)
+
+    def _pass(self, step: _Step, token_ids: torch.Tensor, at: torch.Tensor) -> Outlook:
+        self._step = step
+        place = torch.arange(step.span, device=at.device)
+        try:
+            with sdpa_kernel(_KERNELS):
+                return last_outlook(
+                    self._model,
+                    input_ids=token_ids,
+                    position_ids=at,
+                    attention_mask=masks(self._model, at=at, place=place),
+                    past_key_values=self,
+                    use_cache=True,
+                )
         finally:
             self._step = None
 

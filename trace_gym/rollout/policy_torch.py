@@ -28,6 +28,8 @@ from trace_gym.model.memory import vocabulary
 from trace_gym.model.row import Row
 from trace_gym.rollout.answers import tell
 
+JOIN_EVERY = 8  # on a GPU: about as long as a prefill
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Sampling:
@@ -55,7 +57,8 @@ class TorchPolicy:
 
     `max_batch` rows run at once, fewer where their keys and values would exceed `slot_bytes`; up to
     `cache_bytes` more remember the prefixes of earlier sequences (exact, least recently used forgotten
-    first, all forgotten by `load`). A prefill computes up to `prefill_tokens` at a time. `threads` sets
+    first, all forgotten by `load`). A prefill computes up to `prefill_tokens` at a time, and begins after
+    `join_every` decoding steps, for it holds up who runs; both default to more on a GPU. `threads` sets
     torch's number of threads, for the whole process; `dtype` and `device` are for a model named rather than
     loaded. Use it as a context manager, or `close` it.
     """
@@ -71,13 +74,13 @@ class TorchPolicy:
         threads: int | None = None,
         slot_bytes: int = 2 << 30,
         cache_bytes: int = 1 << 30,
-        prefill_tokens: int = 4096,
+        prefill_tokens: int | None = None,
+        join_every: int | None = None,
         version: int = 0,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        if max_batch < 1 or prefill_tokens < 1 or slot_bytes < 1 or cache_bytes < 0:
-            given = f"{max_batch}, {prefill_tokens}, {slot_bytes}, {cache_bytes}"
-            raise ValueError(f"max_batch, prefill_tokens and the bytes must be positive, got {given}")
+        if min(given := (max_batch, slot_bytes, cache_bytes + 1, prefill_tokens or 1, join_every or 1)) < 1:
+            raise ValueError(f"max_batch, bytes, prefill_tokens and join_every must be positive, got {given}")
         loaded = model if isinstance(model, LoadedModel) else load_model(model, dtype=dtype, device=device)
         config = loaded.model.config.get_text_config()
         room = context_size or getattr(config, "max_position_embeddings", None)
@@ -87,6 +90,8 @@ class TorchPolicy:
         self.context_size = int(room)
         self._version = version
         self._max_batch = max_batch
+        self._join_every = join_every or (JOIN_EVERY if loaded.model.device.type == "cuda" else 1)
+        self._joined_at = 0
         self._vocabulary = vocabulary(loaded.model)
         self._engine = Engine(
             loaded.model,
@@ -120,8 +125,8 @@ class TorchPolicy:
         Raises ContextExceeded if the prompt leaves no room for a single token, ModelFailed, ValueError.
         """
         if request.temperature < 0 or not 0 < request.top_p <= 1:
-            given = f"{request.temperature} and {request.top_p}"
-            raise ValueError(f"temperature must be at least 0 and top_p lie in (0, 1], got {given}")
+            given = f"got {request.temperature} and {request.top_p}"
+            raise ValueError(f"temperature must be at least 0 and top_p lie in (0, 1], {given}")
         room = self.context_size - len(request.prompt_ids)
         if room < 1:
             size = f"{len(request.prompt_ids)} tokens in a context of {self.context_size}"
@@ -226,6 +231,8 @@ class TorchPolicy:
             self._engine.drop(row)
         self._running.update((job.row, job.answer) for job in taken)
         done = self._engine.join([job.row for job in taken]) if taken else []
+        if taken:
+            self._joined_at = self._engine.throughput.steps
         if self._engine.rows:
             done += self._engine.step()
         tell([(self._running.pop(row), self._completion(row)) for row in done])
@@ -239,6 +246,8 @@ class TorchPolicy:
                     return []
                 self._waiting.popleft()
                 return head
+            if self._running and self._engine.throughput.steps - self._joined_at < self._join_every:
+                return []
             front: list[_Sampling] = []
             for job in islice(self._waiting, self._max_batch):
                 if isinstance(job, _Loading):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from logging import getLogger
 
 import torch
 from torch import Tensor
@@ -70,9 +71,13 @@ class LogprobKernel:
         self._piece = max(1, logits // self._vocab_size)
         self._narrow = bfloat16
         self.blocks = False
+        if self._window is not None:
+            self.reason = f"the model looks back no further than {self._window} tokens"
         self.blocks = packed and self._window is None and self._attends_in_blocks()
-        if packed and not self.blocks and not self._packs(blocks=False):
-            raise BadConfig("this model does not take tree-shaped attention masks; set packed = false")
+        if packed and not self.blocks:
+            getLogger(__name__).warning("packed trees cost dense masks: %s", self.reason)
+            if not self._packs(blocks=False):
+                raise BadConfig("this model does not take tree-shaped attention masks; set packed = false")
         self._bfloat16 = bfloat16
 
     def __call__(self, batch: MicroBatch) -> Tensor:
@@ -172,8 +177,10 @@ class LogprobKernel:
         finally:
             self.blocks, self._bfloat16 = False, False
         apart = float((whole - alone).abs().max())
+        if torch.allclose(whole, alone, rtol=rtol, atol=atol):
+            return True
         self.reason = f"a packed tree's log-probs are {apart:.2g} off"
-        return bool(torch.allclose(whole, alone, rtol=rtol, atol=atol))
+        return False
 
 
 class _Root(Module):
