@@ -8,7 +8,7 @@ import pytest
 
 from trace_gym.core.journal import Journal, Recovered
 from trace_gym.core.policy import Completion, SampleRequest
-from trace_gym.core.scheduler import Cancel, Event, Grant
+from trace_gym.core.scheduler import Answer, Cancel, Event
 from trace_gym.core.tokens import FloatArray, IntArray, floats
 from trace_gym.core.tree import RolloutTree
 from trace_gym.testing import MemoryJournal, ScriptedPolicy, check_journal, check_policy
@@ -45,7 +45,7 @@ class Buffers(MemoryJournal):
     def stopped(self, step: int, tree: RolloutTree, rollout: int) -> None:
         self.kept.append((step, tree, rollout))
 
-    def observed(self, step: int, event: Event, answer: Sequence[Grant | Cancel]) -> None:
+    def observed(self, step: int, event: Event, answer: Sequence[Answer]) -> None:
         for entry in self.kept:
             super().stopped(*entry)
         self.kept.clear()
@@ -53,7 +53,7 @@ class Buffers(MemoryJournal):
 
 
 class SortsAnswers(MemoryJournal):
-    def observed(self, step: int, event: Event, answer: Sequence[Grant | Cancel]) -> None:
+    def observed(self, step: int, event: Event, answer: Sequence[Answer]) -> None:
         super().observed(step, event, sorted(answer, key=lambda item: isinstance(item, Cancel)))
 
 
@@ -70,7 +70,7 @@ class Tolerates(MemoryJournal):
 class Appends(MemoryJournal):
     """Writes a repeated event once more."""
 
-    def observed(self, step: int, event: Event, answer: Sequence[Grant | Cancel]) -> None:
+    def observed(self, step: int, event: Event, answer: Sequence[Answer]) -> None:
         known = len(self._step(step).events)
         super().observed(step, event, answer)
         if len(self._step(step).events) == known:

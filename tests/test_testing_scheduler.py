@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from trace_gym.core.budget import Budget
-from trace_gym.core.scheduler import Cancel, Candidate, EpisodeDone, Event, Grant
+from trace_gym.core.scheduler import Answer, Cancel, Candidate, EpisodeDone, Event, Grant
 from trace_gym.core.tree import Anchor, Forest, RolloutTree
 from trace_gym.testing import Trial, check_scheduler
 
@@ -36,7 +36,7 @@ class Honest:
         self.numbers += 1
         return Grant(self.numbers - 1, anchor, count, "two roots")
 
-    def observe(self, tree: RolloutTree, event: Event) -> Sequence[Grant | Cancel]:
+    def observe(self, tree: RolloutTree, event: Event) -> Sequence[Answer]:
         if not isinstance(event, EpisodeDone) or tree.outcome(event.rollout) is not False or not self.spare:
             return []
         path = tree.path(tree.rollouts[event.rollout].tip)
@@ -92,7 +92,7 @@ class Gambles(Honest):
 class LooksIntoThePurse(Honest):
     """Its purse is another one when a step is repeated."""
 
-    def observe(self, tree: RolloutTree, event: Event) -> Sequence[Grant | Cancel]:
+    def observe(self, tree: RolloutTree, event: Event) -> Sequence[Answer]:
         return super().observe(tree, event) if self.budget.left("trajectories") < 60 else []
 
 
@@ -102,7 +102,7 @@ class LosesCount(Honest):
 
 
 class CancelsTheUnknown(Honest):
-    def observe(self, tree: RolloutTree, event: Event) -> Sequence[Grant | Cancel]:
+    def observe(self, tree: RolloutTree, event: Event) -> Sequence[Answer]:
         return [*super().observe(tree, event), Cancel(10**6)]
 
 

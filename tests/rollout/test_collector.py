@@ -15,6 +15,7 @@ from trace_gym.core.budget import Budget, Cost, Pace
 from trace_gym.core.check import Verdict
 from trace_gym.core.episode import Actor, FailureCause, StopReason
 from trace_gym.core.errors import EnvironmentFailed, SplitViolation
+from trace_gym.core.predictor import Prediction
 from trace_gym.core.scheduler import Cancel, EpisodeDone, Grant
 from trace_gym.core.task import Limits, Split, Task
 from trace_gym.core.tokens import floats, ids
@@ -24,6 +25,7 @@ from trace_gym.environment.tools import tool
 from trace_gym.rollout.collector import Collector
 from trace_gym.rollout.player import CollectorConfig
 from trace_gym.schedule.beta import BetaPredictor
+from trace_gym.schedule.cutting import CuttingScheduler
 from trace_gym.schedule.trace import Trace
 from trace_gym.schedule.uniform import Uniform
 from trace_gym.store import Store
@@ -98,16 +100,16 @@ class Walker:
         )
 
 
-def collect(tasks, scheduler, *, budget=None, agent=None, journal=None, listener=None, step=0, **settings):
-    config = CollectorConfig(workers=4, turn_tokens=2, **settings)
+def collect(tasks, scheduler, *, budget=None, agent=None, step=0, **others):
+    parties = {name: others.pop(name, None) for name in ("journal", "listener", "predictor")}
+    config = CollectorConfig(workers=4, turn_tokens=2, **others)
 
     async def run():
         async with Collector(
             {"corridor": Corridor},
             agent or Walker(),
             scheduler,
-            journal=journal,
-            listener=listener,
+            **parties,
             config=config,
         ) as it:
             return await it.collect(step, tasks, budget or Budget())
@@ -335,6 +337,32 @@ def test_cancelled_rollouts_end_once_and_what_did_not_begin_is_refunded():
     assert budget.left("trajectories") == 50 - budget.spent.trajectories
 
 
+class Doubtful:
+    """Says of prefixes what the walker's state there was: a fifth, or more."""
+
+    def predict(self, prefixes):
+        return [Prediction(0.5 if p.hidden is None else 0.04 + float(p.hidden[0]) / 5) for p in prefixes]
+
+
+def test_hopeless_rollouts_are_cut_and_count_with_their_worth():
+    scheduler = CuttingScheduler(Uniform(n=60), below=0.1, spare=0.3, seed=3)
+    budget = Budget(trajectories=60)
+    forest = collect([corridor(0, length=5)], scheduler, budget=budget, predictor=Doubtful())
+    (tree,) = forest.trees
+    cut = [r for r in tree.rollouts if r.stop is StopReason.CUT]
+    found = scheduler.learn(forest)
+    assert found["cut"] == len(cut)
+    assert 10 <= len(cut) < found["hopeless"] < 60, "three chances of a fifth, seven tenths of them cut: 20"
+    for record in cut:
+        path = tree.path(record.tip)
+        assert len(path) >= 2
+        assert float(tree.turns[path[-1]].hidden[0]) == 0.0
+        assert record.worth == pytest.approx(0.04)
+        assert tree.values()[record.tip] == record.worth
+    assert budget.spent == forest.cost
+    assert budget.spent.trajectories == 60
+
+
 def test_a_grant_for_a_node_that_cannot_be_played_on_is_refused():
     class Wrong(Uniform):
         def propose(self, pool, budget):
@@ -371,18 +399,23 @@ class Failpoint:
         return call
 
 
+@pytest.mark.parametrize("cuts", [False, True])
 @pytest.mark.parametrize("after", [False, True])
-def test_resuming_from_every_journal_entry_equals_an_uninterrupted_step(tmp_path, after):
-    tasks = [corridor(i) for i in range(3)]
+def test_resuming_from_every_journal_entry_equals_an_uninterrupted_step(tmp_path, after, cuts):
+    tasks = [corridor(i, length=5 if cuts else 3) for i in range(3)]
 
     def play(journal, agent):
         budget = Budget(trajectories=12, tokens=500)
-        forest = collect(tasks, Trace(4, 2, seed=2), budget=budget, journal=journal, agent=agent)
-        return forest, budget
+        scheduler = Trace(4, 2, seed=2)
+        if cuts:
+            scheduler = CuttingScheduler(scheduler, below=0.1, spare=0.3)
+        parties = {"journal": journal, "agent": agent, "predictor": Doubtful() if cuts else None}
+        return collect(tasks, scheduler, budget=budget, **parties), budget
 
     with Store.create(tmp_path / "whole", kind="train", config={}) as journal:
         whole, _ = play(journal, Walker())
     sampled = sum(turn.actor is Actor.POLICY for tree in whole.trees for turn in tree.turns)
+    assert cuts is any(r.stop is StopReason.CUT for tree in whole.trees for r in tree.rollouts)
     at, crashed = 1, True
     while crashed:
         folder = tmp_path / f"cut-{at}"

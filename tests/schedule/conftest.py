@@ -14,7 +14,15 @@ from trace_gym.core.budget import Budget, Cost
 from trace_gym.core.check import Verdict
 from trace_gym.core.episode import Actor, FailureCause, StopReason, Turn
 from trace_gym.core.predictor import Prediction
-from trace_gym.core.scheduler import Cancel, Candidate, EpisodeDone, Grant, GrantFailed, Scheduler, TurnDone
+from trace_gym.core.scheduler import (
+    Answer,
+    Candidate,
+    EpisodeDone,
+    Grant,
+    GrantFailed,
+    Scheduler,
+    TurnDone,
+)
 from trace_gym.core.task import Limits, Split, Task
 from trace_gym.core.tree import Forest, RolloutTree
 
@@ -38,7 +46,7 @@ class World:
     breaks: float = 0.0
     unknown: float = 0.0
     predicts: bool = True
-    events: list[tuple[Happened, list[Grant | Cancel]]] = field(default_factory=list)
+    events: list[tuple[Happened, list[Answer]]] = field(default_factory=list)
     trees: dict[int, RolloutTree] = field(default_factory=dict)
     grants: dict[int, Grant] = field(default_factory=dict)
 
@@ -89,7 +97,7 @@ class World:
             named.append((*where, grant.count, grant.reason, grant.propensity))
         return sorted(named)
 
-    def _start(self, answer: Sequence[Grant | Cancel], running: list[Running]) -> None:
+    def _start(self, answer: Sequence[Answer], running: list[Running]) -> None:
         for grant in answer:
             assert isinstance(grant, Grant)
             assert grant.number not in self.grants

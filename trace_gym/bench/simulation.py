@@ -14,7 +14,7 @@ from trace_gym.bench.martingale import FORESIGHT, Foresight, Landscape, turn_of
 from trace_gym.core.budget import Budget
 from trace_gym.core.episode import Actor, StopReason, Turn
 from trace_gym.core.predictor import Prediction
-from trace_gym.core.scheduler import Cancel, Candidate, EpisodeDone, Grant, Scheduler, TurnDone
+from trace_gym.core.scheduler import Answer, Candidate, EpisodeDone, Grant, Scheduler, TurnDone
 from trace_gym.core.targets import prefixes
 from trace_gym.core.tree import Forest, RolloutTree
 from trace_gym.schedule.beta import BetaPredictor
@@ -111,14 +111,14 @@ class Simulation:
 
     def _start(
         self,
-        answer: Sequence[Grant | Cancel],
+        answer: Sequence[Answer],
         grants: list[Grant],
         running: list[tuple[Grown, int]],
         chosen: Sequence[int],
     ) -> None:
         for item in answer:
-            if isinstance(item, Cancel):
-                raise ValueError("the simulation plays every rollout to its end; a method cancelled one")
+            if not isinstance(item, Grant):
+                raise ValueError("the simulation plays every rollout to its end; a method stopped one")
             grants.append(item)
             grown = self._grown[item.anchor.tree]
             for _ in range(item.count):

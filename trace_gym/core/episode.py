@@ -23,19 +23,24 @@ class Actor(StrEnum):
 
 class StopReason(StrEnum):
     """Why a rollout ended. LIMIT: it used up its own allowance of tokens, seconds or money, which counts as
-    MAX_TURNS does. CENSORED: the budget cut it, neither success nor failure. INVALID: something outside the
-    agent's control broke."""
+    MAX_TURNS does. CUT: the scheduler gave it up as hopeless, a failure as far as anybody will know; an
+    evaluation never does. CENSORED: the budget cut it, neither success nor failure. INVALID: something
+    outside the agent's control broke."""
 
     TERMINATED = "terminated"
     MAX_TURNS = "max_turns"
     CONTEXT = "context"
     LIMIT = "limit"
+    CUT = "cut"
     CENSORED = "censored"
     CANCELLED = "cancelled"
     INVALID = "invalid"
 
 
-SCORED = (StopReason.TERMINATED, StopReason.MAX_TURNS, StopReason.CONTEXT, StopReason.LIMIT)
+SCORED = (
+    *(StopReason.TERMINATED, StopReason.MAX_TURNS, StopReason.CONTEXT, StopReason.LIMIT),
+    StopReason.CUT,
+)
 """Ends whose outcome counts."""
 
 
@@ -112,7 +117,7 @@ class Turn:
 @dataclass(frozen=True, slots=True)
 class Rollout:
     """One play from an anchor to its end. `stop` is None while it runs; `tip` is its newest node (the
-    anchor itself before the first turn)."""
+    anchor itself before the first turn). `worth` of one that was cut: its success as predicted then."""
 
     grant: int
     anchor: int
@@ -120,6 +125,7 @@ class Rollout:
     stop: StopReason | None = None
     failure: FailureCause | None = None
     detail: str = ""
+    worth: float | None = None
 
     @property
     def scored(self) -> bool:

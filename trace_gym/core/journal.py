@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from trace_gym.core.scheduler import Cancel, Candidate, Event, Grant
+from trace_gym.core.scheduler import Answer, Candidate, Event, Grant
 from trace_gym.core.task import Task
 from trace_gym.core.tree import RolloutTree
 
@@ -20,7 +20,7 @@ class Recovered:
     pool: tuple[Candidate, ...]
     tasks: tuple[Task, ...]
     grants: tuple[Grant, ...]
-    events: tuple[tuple[Event, tuple[Grant | Cancel, ...]], ...] = ()
+    events: tuple[tuple[Event, tuple[Answer, ...]], ...] = ()
     trees: Mapping[int, RolloutTree] = field(default_factory=dict)
 
 
@@ -57,7 +57,7 @@ class Journal(Protocol):
         """A rollout has ended."""
         ...
 
-    def observed(self, step: int, event: Event, answer: Sequence[Grant | Cancel]) -> None:
+    def observed(self, step: int, event: Event, answer: Sequence[Answer]) -> None:
         """An event and what the scheduler made of it."""
         ...
 

@@ -52,14 +52,32 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True)
+class Cut:
+    """Stop one rollout after its newest turn: it counts as a failure, of the `worth` predicted of it."""
+
+    tree: int
+    rollout: int
+    worth: float
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.worth <= 1.0:
+            raise ValueError(f"a worth is a probability, got {self.worth}")
+
+
+Answer: TypeAlias = Grant | Cancel | Cut
+
+
+@dataclass(frozen=True, slots=True)
 class TurnDone:
-    """A rollout took a turn and goes on. `extent` of any event: how many turns and rollouts its tree held
+    """A rollout took a turn and goes on. `predictions` holds V~ at the prefix it was played from: that of the
+    turn itself is not known before the next. `extent` of any event: how many turns and rollouts its tree held
     then, so that a journal can show the tree as it was."""
 
     tree: int
     rollout: int
     node: int
     extent: tuple[int, int] = (0, 0)
+    predictions: Mapping[int, Prediction] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +128,8 @@ class Scheduler(Protocol):
         """Open a step."""
         ...
 
-    def observe(self, tree: RolloutTree, event: Event) -> Sequence[Grant | Cancel]:
-        """Take note of an event and, maybe, grant or cancel."""
+    def observe(self, tree: RolloutTree, event: Event) -> Sequence[Answer]:
+        """Take note of an event and, maybe, grant, cancel or cut."""
         ...
 
     def learn(self, forest: Forest) -> Mapping[str, float]:

@@ -1,8 +1,8 @@
 """What a rollout tree teaches about success from a prefix: targets for predictors, and their prefixes.
 
-Pure functions. A rollout counts where it took a turn and its outcome is known. Under TRACE the number of
-continuations at a prefix depends on the outcome observed there, so averages over a tree are biased; every
-docstring says how. Leaves out the predictors.
+Pure functions. A rollout counts where it took a turn and its outcome is known; one that was cut counts with
+its worth. Under TRACE the number of continuations at a prefix depends on the outcome observed there, so
+averages over a tree are biased; every docstring says how. Leaves out the predictors.
 """
 
 from __future__ import annotations
@@ -87,8 +87,8 @@ def prefixes(tree: RolloutTree, nodes: Iterable[int]) -> list[Prefix]:
 
 def _known(tree: RolloutTree) -> list[tuple[int, float]]:
     """(rollout, outcome) for every rollout that counts."""
-    outcomes = tree.outcomes()
-    return [(rollout, outcomes[tip]) for tip, rollout in tree.leaves().items() if tip in outcomes]
+    values = tree.values()
+    return [(rollout, values[tip]) for tip, rollout in tree.leaves().items() if tip in values]
 
 
 def _labels(tree: RolloutTree, known: list[tuple[int, float]]) -> list[tuple[int, float]]:

@@ -58,12 +58,20 @@ class RolloutTree:
         return node
 
     def stop(
-        self, rollout: int, reason: StopReason, failure: FailureCause | None = None, detail: str = ""
+        self,
+        rollout: int,
+        reason: StopReason,
+        failure: FailureCause | None = None,
+        detail: str = "",
+        *,
+        worth: float | None = None,
     ) -> None:
-        """Close a rollout."""
+        """Close a rollout; one that is cut has a `worth`, no other has."""
+        if (worth is None) is (reason is StopReason.CUT):
+            raise ValueError(f"what is cut has a worth and nothing else has, got {reason} and {worth}")
         if self.rollouts[rollout].stop is not None:
             raise ValueError(f"rollout {rollout} has ended already")
-        ended = replace(self.rollouts[rollout], stop=reason, failure=failure, detail=detail)
+        ended = replace(self.rollouts[rollout], stop=reason, failure=failure, detail=detail, worth=worth)
         self.rollouts[rollout] = ended
 
     def path(self, node: int) -> list[int]:
@@ -111,6 +119,12 @@ class RolloutTree:
         known = {leaf: self.outcome(rollout) for leaf, rollout in self.leaves().items()}
         return {leaf: float(value) for leaf, value in known.items() if value is not None}
 
+    def values(self) -> dict[int, float]:
+        """`outcomes`, but for what was cut: that has its worth in [0, 1]. What predictors learn from."""
+        found = self.outcomes()
+        worth = {r.tip: r.worth for r in self.rollouts if r.worth is not None and r.tip in found}
+        return found | worth
+
     def tokens(self, node: int) -> IntArray:
         """The exact token sequence of the path to `node`: shape (T,)."""
         parts = [
@@ -142,7 +156,9 @@ class RolloutTree:
         for number, record in enumerate(self.rollouts[:rollouts]):
             tip = tips.get(number, record.anchor)
             over = tip == record.tip and (number in ended or record.stop is StopReason.INVALID)
-            seen.rollouts.append(record if over else replace(record, tip=tip, stop=None, failure=None))
+            seen.rollouts.append(
+                record if over else replace(record, tip=tip, stop=None, failure=None, worth=None)
+            )
         return seen
 
 

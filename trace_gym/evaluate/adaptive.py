@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from trace_gym.core.budget import FREE, Budget, Cost
 from trace_gym.core.errors import BadConfig
-from trace_gym.core.scheduler import Cancel, Candidate, EpisodeDone, Event, Grant, TurnDone
+from trace_gym.core.scheduler import Answer, Candidate, EpisodeDone, Event, Grant, TurnDone
 from trace_gym.core.tree import Anchor, Forest, RolloutTree
 from trace_gym.statistics.adaptive import GROWTH, AdaptiveRounds, Estimate, drawn, neyman
 from trace_gym.statistics.mixture import Array, Beliefs
@@ -114,7 +114,7 @@ class Adaptive:
             return self._grants(np.full(tasks, float(self.config.pilot)), None)
         return self._planned(np.ones(tasks), first)
 
-    def observe(self, tree: RolloutTree, event: Event) -> Sequence[Grant | Cancel]:
+    def observe(self, tree: RolloutTree, event: Event) -> Sequence[Answer]:
         """Take note of an end; after the last one of a round, grant the next."""
         if isinstance(event, TurnDone) or self._open is None:
             return []

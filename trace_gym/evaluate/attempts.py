@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from trace_gym.core.budget import Budget
-from trace_gym.core.scheduler import Cancel, Candidate, Event, Grant
+from trace_gym.core.scheduler import Answer, Candidate, Event, Grant
 from trace_gym.core.tree import Anchor, Forest, RolloutTree
 
 
@@ -57,7 +57,7 @@ class Attempts:
             for number, i in enumerate(playing)
         ]
 
-    def observe(self, tree: RolloutTree, event: Event) -> Sequence[Grant | Cancel]:
+    def observe(self, tree: RolloutTree, event: Event) -> Sequence[Answer]:
         """Nothing follows."""
         return []
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -22,12 +22,12 @@ from trace_gym.core.predictor import Predictor
 from trace_gym.core.scheduler import Event, Scheduler, TurnDone
 from trace_gym.core.tree import RolloutTree
 from trace_gym.rollout.allowance import allowance
+from trace_gym.rollout.ending import Ending, TakenBack, over
 from trace_gym.rollout.seat import EnvironmentTimedOut, Kept, Seat, Seats, Stand
 from trace_gym.rollout.seeds import Seeds
 from trace_gym.rollout.stopwatch import Stopwatch
 
 Listener: TypeAlias = Callable[[RolloutTree, Event], None]
-Ending: TypeAlias = tuple[StopReason, FailureCause | None, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +77,13 @@ class Player:
         step: int,
         *,
         budget: Budget,
-        cancelled: Collection[int],
+        taken_back: TakenBack,
         on_turn: Callable[[RolloutTree, TurnDone], None],
     ) -> None:
         self._parties = parties
         self._step = step
         self._budget = budget
-        self._cancelled = cancelled
+        self._taken_back = taken_back
         self._on_turn = on_turn
         self._tools: dict[tuple[int, int], tuple[ToolSpec, ...]] = {}
         self._snapshots: OrderedDict[tuple[int, int], Kept] = OrderedDict()
@@ -99,11 +99,9 @@ class Player:
 
     async def play(self, worker: Seat | None, tree: RolloutTree, number: int) -> Ending:
         """Play rollout `number` to its end; no worker means that there is no budget for it."""
-        over = _over(tree.turns[tree.rollouts[number].tip])
-        if over is not None:
-            return over
-        if tree.rollouts[number].grant in self._cancelled:
-            return StopReason.CANCELLED, None, "the scheduler took the grant back"
+        ended = over(tree.turns[tree.rollouts[number].tip]) or self._taken_back.ending(tree, number)
+        if ended is not None:
+            return ended
         if worker is None or not self._budget.open_soft:
             return StopReason.CENSORED, None, "the budget was spent"
         try:
@@ -157,8 +155,9 @@ class Player:
     ) -> tuple[Ending | None, Action | None]:
         """Play one turn; returns how the rollout ended, if it did, and the oracle's next action."""
         tip = tree.rollouts[number].tip
-        if tree.rollouts[number].grant in self._cancelled:
-            return (StopReason.CANCELLED, None, "the scheduler took the grant back"), None
+        taken = self._taken_back.ending(tree, number)
+        if taken is not None:
+            return taken, None
         allowed, why_not = allowance(tree, tip, self._parties.config.turn_tokens)
         if why_not:
             return (StopReason.LIMIT, None, why_not), None
@@ -188,9 +187,9 @@ class Player:
             self._record(tree, number, move, None, held, watch)
             raise
         node = self._record(tree, number, move, stand, held, watch)
-        over = _over(tree.turns[node])
-        if over is not None:
-            return over, None
+        ended = over(tree.turns[node])
+        if ended is not None:
+            return ended, None
         self._on_turn(tree, TurnDone(tree.index, number, node, (len(tree.turns), len(tree.rollouts))))
         return None, stand.oracle
 
@@ -284,14 +283,3 @@ def root_turn(stand: Stand) -> Turn:
         verdicts=stand.verdicts,
         digest=stand.digest,
     )
-
-
-def _over(turn: Turn) -> Ending | None:
-    """How a rollout whose newest turn this is has ended, if the environment ended it."""
-    if turn.terminated:
-        return StopReason.TERMINATED, None, ""
-    if turn.truncated:
-        return StopReason.MAX_TURNS, None, ""
-    if turn.actor is not Actor.TASK and not turn.digest:
-        return StopReason.INVALID, FailureCause.ENVIRONMENT, "the environment broke in this turn"
-    return None

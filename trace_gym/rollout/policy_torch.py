@@ -240,8 +240,7 @@ class TorchPolicy:
     def _take(self) -> list[_Sampling] | _Loading:
         """Those in front of the queue that can join now; or new weights, when nothing runs any more."""
         with self._changed:
-            head = self._waiting[0] if self._waiting else None
-            if isinstance(head, _Loading):
+            if self._waiting and isinstance(head := self._waiting[0], _Loading):
                 if self._running:
                     return []
                 self._waiting.popleft()

@@ -9,16 +9,28 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from trace_gym.core.budget import Budget, Cost
 from trace_gym.core.episode import FailureCause, StopReason
 from trace_gym.core.errors import JournalDiverged
 from trace_gym.core.journal import Recovered
 from trace_gym.core.predictor import Prediction, Prefix
-from trace_gym.core.scheduler import Cancel, Candidate, EpisodeDone, Event, Grant, GrantFailed, TurnDone
+from trace_gym.core.scheduler import (
+    Answer,
+    Cancel,
+    Candidate,
+    Cut,
+    EpisodeDone,
+    Event,
+    Grant,
+    GrantFailed,
+    TurnDone,
+)
 from trace_gym.core.task import Task
 from trace_gym.core.tree import Forest, RolloutTree
+from trace_gym.rollout.ending import TakenBack
 from trace_gym.rollout.player import Parties, Player
 
 log = logging.getLogger(__name__)
@@ -38,9 +50,11 @@ class CollectedStep:
         self._trees: dict[int, RolloutTree] = {}
         self._grants: dict[int, Grant] = {}
         self._cancelled: set[int] = set()
+        self._cuts: dict[tuple[int, int], Cut] = {}
         self._hears_turns = parties.scheduler.hears_turns
         self._group = asyncio.TaskGroup()
-        self._player = Player(parties, step, budget=budget, cancelled=self._cancelled, on_turn=self._turned)
+        taken_back = TakenBack(self._cancelled, self._cuts)
+        self._player = Player(parties, step, budget=budget, taken_back=taken_back, on_turn=self._turned)
 
     async def play(self, known: Recovered | None) -> Forest:
         """Play until every granted rollout has ended; `known` is what the journal holds of this step."""
@@ -64,13 +78,20 @@ class CollectedStep:
             self._parties.journal.proposed(self._step, grants)
         self._apply(grants)
 
-    def _apply(self, answer: Sequence[Grant | Cancel]) -> None:
+    def _apply(self, answer: Sequence[Answer]) -> None:
         for item in answer:
-            if isinstance(item, Cancel):
+            self._note(item)
+            if isinstance(item, Grant):
+                self._launch(item, item.count)
+
+    def _note(self, item: Answer) -> None:
+        match item:
+            case Grant():
+                self._register(item)
+            case Cancel():
                 self._cancelled.add(item.grant)
-                continue
-            self._register(item)
-            self._launch(item, item.count)
+            case Cut():
+                self._cuts[item.tree, item.rollout] = item
 
     def _register(self, grant: Grant) -> None:
         tree = self._tree(grant.anchor.tree)
@@ -104,7 +125,8 @@ class CollectedStep:
 
     def _turned(self, tree: RolloutTree, event: TurnDone) -> None:
         if self._hears_turns:
-            self._settle(tree, event)
+            node = tree.turns[event.node].parent
+            self._settle(tree, replace(event, predictions=self._predicted(tree, [node], [event.node])))
         elif self._parties.listener:
             self._parties.listener(tree, event)
 
@@ -119,10 +141,16 @@ class CollectedStep:
             self._settle(tree, EpisodeDone(tree.index, number, self._predictions(tree, number), extent))
 
     def _predictions(self, tree: RolloutTree, number: int) -> dict[int, Prediction]:
-        if self._parties.predictor is None:
-            return {}
         path = [0, *tree.path(tree.rollouts[number].tip)]
-        task = tree.task
+        return self._predicted(tree, path[:-1], path[1:])
+
+    def _predicted(
+        self, tree: RolloutTree, nodes: Sequence[int], after: Sequence[int]
+    ) -> dict[int, Prediction]:
+        """V~ at `nodes` of one path, each with the turn `after` it."""
+        if self._parties.predictor is None or not nodes:
+            return {}
+        task, first = tree.task, tree.depth(nodes[0])
         prefixes = [
             Prefix(
                 task.key,
@@ -130,11 +158,11 @@ class CollectedStep:
                 depth,
                 task.limits.max_turns,
                 tree.turns[node].verdicts,
-                tree.turns[path[depth + 1]].hidden,
+                tree.turns[child].hidden,
             )
-            for depth, node in enumerate(path[:-1])
+            for depth, (node, child) in enumerate(zip(nodes, after, strict=True), start=first)
         ]
-        return dict(zip(path[:-1], self._parties.predictor.predict(prefixes), strict=True))
+        return dict(zip(nodes, self._parties.predictor.predict(prefixes), strict=True))
 
     # Resuming: the journal's decisions are repeated, then play goes on.
 
@@ -147,6 +175,7 @@ class CollectedStep:
         self._repeated("its proposal", grants, known.grants)
         settled: Counter[int] = Counter()
         told: defaultdict[int, set[int]] = defaultdict(set)
+        heard: set[tuple[int, int]] = set()
         for grant in known.grants:
             self._register(grant)
         for event, answer in known.events:
@@ -155,15 +184,24 @@ class CollectedStep:
                 settled[self._trees[event.tree].rollouts[event.rollout].grant] += 1
             elif isinstance(event, GrantFailed):
                 settled[event.grant] += 1
+            else:
+                heard.add((event.tree, event.node))
             then = self._tree(event.tree).as_of(event.extent, told[event.tree])
             self._repeated(f"its answer to {event}", self._parties.scheduler.observe(then, event), answer)
             for item in answer:
-                if isinstance(item, Grant):
-                    self._register(item)
-                else:
-                    self._cancelled.add(item.grant)
+                self._note(item)
         self._budget.charge(Forest(self._step, list(self._trees.values())).cost)
+        self._tell_turns(heard)
         self._take_up(settled, told)
+
+    def _tell_turns(self, heard: Collection[tuple[int, int]]) -> None:
+        """Tell of newest turns that were not told: of earlier ones the scheduler has heard."""
+        for tree in [self._trees[index] for index in sorted(self._trees)]:
+            for number, record in enumerate(tree.rollouts):
+                fresh = record.stop is None and record.tip != record.anchor
+                if fresh and not tree.turns[record.tip].done and (tree.index, record.tip) not in heard:
+                    extent = (len(tree.turns), len(tree.rollouts))
+                    self._turned(tree, TurnDone(tree.index, number, record.tip, extent))
 
     def _take_up(self, settled: Counter[int], told: defaultdict[int, set[int]]) -> None:
         """Tell of ends that were not told, continue what was in flight, start what never began."""
@@ -184,7 +222,7 @@ class CollectedStep:
         for tree, number in untold:
             self._ended(tree, number)
 
-    def _repeated(self, what: str, now: Sequence[Grant | Cancel], then: Sequence[Grant | Cancel]) -> None:
+    def _repeated(self, what: str, now: Sequence[Answer], then: Sequence[Answer]) -> None:
         if tuple(now) != tuple(then):
             raise JournalDiverged(
                 f"step {self._step}: the scheduler did not repeat {what}: it is of another version or "
@@ -208,7 +246,8 @@ class CollectedStep:
                 if worker is not None:
                     worker.leave()
             stop, failure, detail = ending
-            tree.stop(number, stop, failure, detail)
+            worth = self._cuts[tree.index, number].worth if stop is StopReason.CUT else None
+            tree.stop(number, stop, failure, detail, worth=worth)
             if stop is not StopReason.INVALID or failure is FailureCause.CONTEXT:
                 break
             log.warning("%s: rollout %d is invalid (%s): %s", tree.task.key, number, failure, detail)

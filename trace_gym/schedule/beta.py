@@ -149,15 +149,15 @@ class BetaPredictor:
 
     def _lessons(self, tree: RolloutTree) -> Iterator[tuple[Prefix, float, float, float]]:
         """(prefix, outcome, tokens left, turns left) for every prefix that a rollout may teach about."""
-        outcomes, asked = tree.outcomes(), prefixes(tree, range(len(tree.turns)))
+        values, asked = tree.values(), prefixes(tree, range(len(tree.turns)))
         for leaf, rollout in tree.leaves().items():
-            if leaf not in outcomes or (self._targets is Targets.BARE and not tree.bare(rollout)):
+            if leaf not in values or (self._targets is Targets.BARE and not tree.bare(rollout)):
                 continue
             nodes = played(tree, rollout)
             tokens = 0
             for turns, (node, after) in enumerate(reversed(list(pairwise(nodes))), start=1):
                 tokens += tree.turns[after].cost.decoded
-                yield asked[node], outcomes[leaf], float(tokens), float(turns)
+                yield asked[node], values[leaf], float(tokens), float(turns)
 
     def _score(self, forest: Forest) -> dict[str, float]:
         samples = bare_samples(forest, self)

@@ -16,6 +16,7 @@ from trace_gym.core.errors import BadConfig, unknown
 from trace_gym.core.scheduler import Scheduler
 from trace_gym.schedule.arpo import ArpoForks
 from trace_gym.schedule.compose import Composed
+from trace_gym.schedule.cutting import CuttingScheduler
 from trace_gym.schedule.dapo import DapoRoots
 from trace_gym.schedule.knapsack import KnapsackRoots
 from trace_gym.schedule.mopps import MoppsRoots
@@ -56,6 +57,8 @@ WHOLE: Mapping[str, Callable[..., Scheduler]] = {"trace_plus": trace_plus}
 """Methods that are no pair of rules, or one of several pairs as their options say."""
 OWN = ("fresh_roots", "floors")
 """Options of the scheduler itself."""
+CUTS = ("cut_below", "cut_spare", "cut_after")
+"""Options of any method: those of `CuttingScheduler`, which cuts where `cut_below` is above 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +126,7 @@ def pair_of(name: str) -> Pair:
 
 def asks(name: str, options: Mapping[str, Any]) -> bool:
     """Does the method look at predictions? Raises UnknownName."""
-    if name in WHOLE:
+    if name in WHOLE or options.get("cut_below"):
         return True
     pair = pair_of(name)
     roots, forks = (options.get(side, own) for side, own in (("roots", pair.roots), ("forks", pair.forks)))
@@ -133,6 +136,17 @@ def asks(name: str, options: Mapping[str, Any]) -> bool:
 def make(name: str, options: Mapping[str, Any], *, seed: int) -> Scheduler:
     """The scheduler of a name. `roots` and `forks` among the options, where they are names, replace the rules
     that the name means; everything else goes to the constructors. Raises UnknownName, BadConfig."""
+    cuts = {key.removeprefix("cut_"): value for key, value in options.items() if key in CUTS}
+    inner = _made(name, {key: value for key, value in options.items() if key not in CUTS}, seed=seed)
+    if not cuts.get("below"):
+        return inner
+    try:
+        return CuttingScheduler(inner, **cuts, seed=seed)
+    except (TypeError, ValueError) as error:
+        raise BadConfig(f"scheduler {name!r}: {error}") from error
+
+
+def _made(name: str, options: Mapping[str, Any], *, seed: int) -> Scheduler:
     if name in WHOLE:
         return _whole(name, options, seed=seed)
     pair = pair_of(name)
@@ -141,7 +155,7 @@ def make(name: str, options: Mapping[str, Any], *, seed: int) -> Scheduler:
     if named:
         pair = pair_of(f"{named.get('roots', pair.roots)}+{named.get('forks', pair.forks)}")
         given = {key: value for key, value in given.items() if key in options or _takes(pair, key)}
-    known = [*_known(ROOTS[pair.roots]), *_known(FORKS[pair.forks]), *OWN]
+    known = [*_known(ROOTS[pair.roots]), *_known(FORKS[pair.forks]), *OWN, *CUTS]
     for key in given:
         if key not in known:
             raise unknown(f"option of scheduler {name!r}", key, known)
@@ -157,7 +171,7 @@ def make(name: str, options: Mapping[str, Any], *, seed: int) -> Scheduler:
 
 
 def _whole(name: str, options: Mapping[str, Any], *, seed: int) -> Scheduler:
-    known = [key for key in _known(WHOLE[name]) if key != "seed"]
+    known = [*(key for key in _known(WHOLE[name]) if key != "seed"), *CUTS]
     for key in options:
         if key not in known:
             raise unknown(f"option of scheduler {name!r}", key, known)

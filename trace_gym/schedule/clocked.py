@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from trace_gym.core.budget import Budget
 from trace_gym.core.predictor import Prediction, Predictor, Prefix
-from trace_gym.core.scheduler import Cancel, Candidate, Event, Grant, Scheduler
+from trace_gym.core.scheduler import Answer, Candidate, Event, Grant, Scheduler
 from trace_gym.core.tree import Forest, RolloutTree
 
 A = TypeVar("A")
@@ -77,7 +77,7 @@ class ClockedScheduler:
         with self.watch.running():
             return self._inner.propose(pool, budget)
 
-    def observe(self, tree: RolloutTree, event: Event) -> Sequence[Grant | Cancel]:
+    def observe(self, tree: RolloutTree, event: Event) -> Sequence[Answer]:
         """As the inner one does."""
         with self.watch.running():
             return self._inner.observe(tree, event)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from trace_gym.core.budget import Budget
-from trace_gym.core.scheduler import Cancel, Candidate, EpisodeDone, Event, Grant, TurnDone
+from trace_gym.core.scheduler import Answer, Candidate, EpisodeDone, Event, Grant, TurnDone
 from trace_gym.core.tree import Anchor, Forest, RolloutTree
 from trace_gym.schedule.contrast import flip_probability, prefix_contrast, root_contrast
 from trace_gym.schedule.floors import checked, choose_above
@@ -102,13 +102,13 @@ class Composed:
         _within(choices, self._limit, "roots")
         return self._grant_roots(ledger, choices)
 
-    def observe(self, tree: RolloutTree, event: Event) -> Sequence[Grant | Cancel]:
+    def observe(self, tree: RolloutTree, event: Event) -> Sequence[Answer]:
         """Take note of a turn or of a rollout's end; grant what follows from it."""
         if self._ledger is None:
             raise ValueError("no step is open: propose comes first")
         if isinstance(event, TurnDone):
             return self._watch(self._ledger, tree, event.node, over=False)
-        answer: list[Grant | Cancel] = []
+        answer: list[Answer] = []
         if isinstance(event, EpisodeDone):
             record = tree.rollouts[event.rollout]
             outcome = tree.outcome(event.rollout) if record.tip != record.anchor else None
@@ -173,10 +173,10 @@ class Composed:
             tokens=None if prediction is None else prediction.tokens,
         )
 
-    def _roots_are_in(self, ledger: Ledger, tree: RolloutTree) -> list[Grant | Cancel]:
+    def _roots_are_in(self, ledger: Ledger, tree: RolloutTree) -> list[Answer]:
         """A prompt's roots have all ended: perhaps there are more, for it or for another; else go on to its
         continuations."""
-        answer: list[Grant | Cancel] = []
+        answer: list[Answer] = []
         if isinstance(self._roots, SequentialRoots):
             left = None if self._limit is None else self._limit - ledger.roots
             rng = self._rng(1 + tree.index, 1 + ledger.standings[tree.index].rounds, 1, 1)
@@ -190,7 +190,7 @@ class Composed:
             answer += self._continue(ledger, tree)
         return answer
 
-    def _watch(self, ledger: Ledger, tree: RolloutTree, node: int, *, over: bool) -> list[Grant | Cancel]:
+    def _watch(self, ledger: Ledger, tree: RolloutTree, node: int, *, over: bool) -> list[Answer]:
         """Show a turn to a rule that watches them."""
         if not isinstance(self._forks, WatchfulForks):
             return []
@@ -202,7 +202,7 @@ class Composed:
         _within(choices, left, "continuations")
         return [self._fork(ledger, Played(tree, ()), choice) for choice in choices]
 
-    def _continue(self, ledger: Ledger, tree: RolloutTree) -> list[Grant | Cancel]:
+    def _continue(self, ledger: Ledger, tree: RolloutTree) -> list[Answer]:
         """Stage 2 for one prompt, or the next round of it where the rule goes on."""
         index, goes_on = tree.index, isinstance(self._forks, SequentialForks)
         round_ = self._rounds.get(index, 0)
@@ -217,7 +217,7 @@ class Composed:
         else:
             choices = self._forks.choose(played, left, step=self._step, rng=rng)
         _within(choices, left, "continuations")
-        grants: list[Grant | Cancel] = [self._fork(ledger, played, choice) for choice in choices]
+        grants: list[Answer] = [self._fork(ledger, played, choice) for choice in choices]
         left -= sum(choice.count for choice in choices)
         if goes_on and ledger.live(index):
             return grants

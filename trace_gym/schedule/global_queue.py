@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from trace_gym.core.budget import Budget
-from trace_gym.core.scheduler import Cancel, Candidate, EpisodeDone, Event, Grant, TurnDone
+from trace_gym.core.scheduler import Answer, Candidate, EpisodeDone, Event, Grant, TurnDone
 from trace_gym.core.tree import Anchor, Forest, RolloutTree
 from trace_gym.schedule.belief import Belief
 from trace_gym.schedule.contrast import root_contrast
@@ -129,7 +129,7 @@ class GlobalQueue:
         self._width = max(1, ledger.granted)
         return [*grants, *self._fill(ledger)]
 
-    def observe(self, tree: RolloutTree, event: Event) -> Sequence[Grant | Cancel]:
+    def observe(self, tree: RolloutTree, event: Event) -> Sequence[Answer]:
         """Take note of a rollout's end, and grant what its place in the purse now pays."""
         if self._ledger is None:
             raise ValueError("no step is open: propose comes first")

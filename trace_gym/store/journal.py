@@ -13,7 +13,17 @@ import numpy as np
 
 from trace_gym.core.errors import JournalDiverged
 from trace_gym.core.journal import Recovered
-from trace_gym.core.scheduler import Cancel, Candidate, EpisodeDone, Event, Grant, GrantFailed, TurnDone
+from trace_gym.core.scheduler import (
+    Answer,
+    Cancel,
+    Candidate,
+    Cut,
+    EpisodeDone,
+    Event,
+    Grant,
+    GrantFailed,
+    TurnDone,
+)
 from trace_gym.core.task import Task
 from trace_gym.core.tree import RolloutTree
 from trace_gym.store.database import Database
@@ -142,7 +152,7 @@ class SqliteJournal:
                 raise ValueError(f"{what} does not fit what was recorded before: it never started")
             self._same(what, end, known)
 
-    def observed(self, step: int, event: Event, answer: Sequence[Grant | Cancel]) -> None:
+    def observed(self, step: int, event: Event, answer: Sequence[Answer]) -> None:
         """See `Journal.observed`."""
         what = f"{event}, step {step}"
         with self._database.writing(what) as sql:
@@ -156,7 +166,7 @@ class SqliteJournal:
                 self._same(what, (event, tuple(answer)), known)
                 return
             ((number,),) = added
-            if isinstance(event, EpisodeDone):
+            if not isinstance(event, GrantFailed):
                 sql.executemany(
                     "INSERT INTO predictions VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                     [
@@ -204,13 +214,14 @@ def _context_of(tree: RolloutTree, node: int) -> int | None:
     return None
 
 
-def _insert_answer(
-    sql: sqlite3.Connection, step: int, event: int | None, answer: Sequence[Grant | Cancel]
-) -> None:
+def _insert_answer(sql: sqlite3.Connection, step: int, event: int | None, answer: Sequence[Answer]) -> None:
     for position, item in enumerate(answer):
         if isinstance(item, Cancel):
             cancel = (step, event, position, int(item.grant))
             sql.execute("INSERT INTO cancels VALUES (?, ?, ?, ?)", cancel)
+        elif isinstance(item, Cut):
+            cut = (step, event, position, int(item.tree), int(item.rollout), float(item.worth))
+            sql.execute("INSERT INTO cuts VALUES (?, ?, ?, ?, ?, ?)", cut)
         else:
             what = (int(item.anchor.tree), int(item.anchor.node), int(item.count))
             why = (float(item.propensity), text(item.reason))

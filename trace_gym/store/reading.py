@@ -12,7 +12,17 @@ from trace_gym.core.check import Verdict
 from trace_gym.core.episode import FailureCause, Rollout, StopReason
 from trace_gym.core.errors import RunFolderError
 from trace_gym.core.journal import Recovered
-from trace_gym.core.scheduler import Cancel, Candidate, EpisodeDone, Event, Grant, GrantFailed, TurnDone
+from trace_gym.core.scheduler import (
+    Answer,
+    Cancel,
+    Candidate,
+    Cut,
+    EpisodeDone,
+    Event,
+    Grant,
+    GrantFailed,
+    TurnDone,
+)
 from trace_gym.core.task import Task
 from trace_gym.core.tree import Anchor, RolloutTree
 from trace_gym.store.rows import (
@@ -26,7 +36,7 @@ from trace_gym.store.rows import (
 )
 from trace_gym.store.schema import COST, TURN, VERDICT
 
-Answer: TypeAlias = tuple[Grant | Cancel, ...]
+Answers: TypeAlias = tuple[Answer, ...]
 
 _GRANT = "number, tree, node, count, reason, propensity"
 _EVENT = "number, kind, tree, rollout, node, failed, cause, extent_turns, extent_rollouts"
@@ -60,16 +70,20 @@ def read_proposal(sql: sqlite3.Connection, step: int) -> tuple[Grant, ...]:
 
 def read_events(
     sql: sqlite3.Connection, step: int, *, only: int | None = None
-) -> Iterator[tuple[Event, Answer]]:
+) -> Iterator[tuple[Event, Answers]]:
     """The events of a step in order (or the one numbered `only`), each with its answer."""
     which, values = ("", (step,)) if only is None else (" AND {} = ?", (step, only))
-    answers: defaultdict[int, list[tuple[int, Grant | Cancel]]] = defaultdict(list)
+    answers: defaultdict[int, list[tuple[int, Answer]]] = defaultdict(list)
     query = f"SELECT event, position, {_GRANT} FROM grants WHERE step = ? AND event IS NOT NULL"
     for event, position, *row in sql.execute(query + which.format("event"), values):
         answers[event].append((position, _grant(tuple(row))))
     query = "SELECT event, position, cancelled FROM cancels WHERE step = ?"
     for event, position, cancelled in sql.execute(query + which.format("event"), values):
         answers[event].append((position, Cancel(cancelled)))
+    query = "SELECT event, position, tree, rollout, worth FROM cuts WHERE step = ?"
+    if _has_cuts(sql):
+        for event, position, *cut in sql.execute(query + which.format("event"), values):
+            answers[event].append((position, Cut(*cut)))
     predictions: defaultdict[int, dict[int, Row]] = defaultdict(dict)
     query = "SELECT event, node, mean, concentration, tokens, turns FROM predictions WHERE step = ?"
     for event, node, *row in sql.execute(f"{query}{which.format('event')} ORDER BY event, position", values):
@@ -87,12 +101,12 @@ def _grant(row: Row) -> Grant:
 
 def _event(row: Row, predictions: dict[int, Row]) -> Event:
     kind, tree, rollout, node, failed, cause, turns, rollouts = row
-    if kind == "turn":
-        return TurnDone(tree, rollout, node, (turns, rollouts))
     if kind == "failed":
         return GrantFailed(tree, failed, rollout, FailureCause(cause), (turns, rollouts))
-    read = ((node, read_prediction(columns)) for node, columns in predictions.items())
-    known = {node: prediction for node, prediction in read if prediction is not None}
+    read = ((place, read_prediction(columns)) for place, columns in predictions.items())
+    known = {place: prediction for place, prediction in read if prediction is not None}
+    if kind == "turn":
+        return TurnDone(tree, rollout, node, (turns, rollouts), known)
     return EpisodeDone(tree, rollout, known, (turns, rollouts))
 
 
@@ -117,6 +131,10 @@ def read_trees(
         seen = tuple(verdicts[index, node])
         tree.turns.append(read_turn(row, seen, siblings=tree.turns, hidden=hidden))
     rollouts = "SELECT tree, number, granted, anchor, stop, failure, detail FROM rollouts WHERE step = ?"
+    worths: dict[tuple[int, int], float] = {}
+    if _has_cuts(sql):
+        cuts = f"SELECT tree, rollout, worth FROM cuts WHERE step = ?{which.format('tree')}"
+        worths = {(index, number): worth for index, number, worth in sql.execute(cuts, values)}
     tips = {tree.index: {turn.rollout: n for n, turn in enumerate(tree.turns)} for tree in trees.values()}
     for index, number, granted, anchor, *end in sql.execute(
         f"{rollouts}{which.format('tree')} ORDER BY tree, number", values
@@ -125,15 +143,21 @@ def read_trees(
         if number != len(tree.rollouts):
             raise RunFolderError(f"step {step}, tree {index}: rollout {len(tree.rollouts)} is missing")
         tip = tips.get(index, {}).get(number, anchor)
-        tree.rollouts.append(_rollout(granted, anchor, tip, tuple(end)))
+        tree.rollouts.append(_rollout(granted, anchor, tip, tuple(end), worths.get((index, number))))
     return [trees[index] for index in sorted(trees)]
 
 
-def _rollout(granted: int, anchor: int, tip: int, end: Row) -> Rollout:
+def _rollout(granted: int, anchor: int, tip: int, end: Row, worth: float | None) -> Rollout:
     stop, failure, detail = end
     reason = None if stop is None else StopReason(stop)
     cause = None if failure is None else FailureCause(failure)
-    return Rollout(granted, anchor, tip, reason, cause, untext(detail))
+    worth = worth if reason is StopReason.CUT else None
+    return Rollout(granted, anchor, tip, reason, cause, untext(detail), worth)
+
+
+def _has_cuts(sql: sqlite3.Connection) -> bool:
+    """Runs of version 2 and before have none, and no table of them."""
+    return bool(sql.execute("SELECT 1 FROM sqlite_master WHERE name = 'cuts'").fetchone())
 
 
 def read_ledger(sql: sqlite3.Connection) -> dict[int, Cost]:

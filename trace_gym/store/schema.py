@@ -1,8 +1,8 @@
 """The tables of a run, and the version they are of. Leaves out how rows become objects: that is `rows`.
 
 Turns keep their long columns last, so that sums over costs need not read them. A view, `trees`, is
-derived for whoever looks at a run with SQL alone. A run of version 1 opens as it is to be read, and gets what
-`SINCE` adds once it is written to.
+derived for whoever looks at a run with SQL alone. A run of an older version opens as it is to be read, and
+gets what `SINCE` adds once it is written to.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import fields
 
 from trace_gym.core.budget import Cost
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Kept in the file's `user_version`."""
 
 OLDEST_VERSION = 1
@@ -172,8 +172,17 @@ _SEEN = (
     )""",
 )
 
-STATEMENTS = (*_RUN, *_STEP, *_TREE, *_SEEN)
+_CUT = (
+    """CREATE TABLE cuts ( -- what the scheduler gave up
+      step INTEGER NOT NULL, event INTEGER NOT NULL, position INTEGER NOT NULL,
+      tree INTEGER NOT NULL, rollout INTEGER NOT NULL,
+      worth REAL NOT NULL, -- its success as predicted
+      PRIMARY KEY (step, tree, rollout)
+    ) WITHOUT ROWID""",
+)
+
+STATEMENTS = (*_RUN, *_STEP, *_TREE, *_SEEN, *_CUT)
 """What makes an empty file a run's file, in order."""
 
-SINCE = {2: _SEEN}
+SINCE = {2: _SEEN, 3: _CUT}
 """What each version added to the one before it."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from trace_gym.core.episode import Rollout, Turn
 from trace_gym.core.errors import JournalDiverged
 from trace_gym.core.journal import Journal, Recovered
-from trace_gym.core.scheduler import Cancel, Candidate, Event, Grant, GrantFailed
+from trace_gym.core.scheduler import Answer, Candidate, Event, Grant, GrantFailed
 from trace_gym.core.task import Task
 from trace_gym.core.tree import Anchor, Forest, RolloutTree
 from trace_gym.testing.demand import demand_same_turn
@@ -21,7 +21,7 @@ class _Step:
     tasks: tuple[Task, ...]
     proposal: tuple[Grant, ...] = ()
     grants: dict[int, Grant] = field(default_factory=dict)
-    events: list[tuple[Event, tuple[Grant | Cancel, ...]]] = field(default_factory=list)
+    events: list[tuple[Event, tuple[Answer, ...]]] = field(default_factory=list)
     turns: dict[int, list[Turn]] = field(default_factory=dict)
     rollouts: dict[int, list[Rollout]] = field(default_factory=dict)
     pictures: dict[tuple[int, int], bytes] = field(default_factory=dict)
@@ -106,7 +106,7 @@ class MemoryJournal:
             known[rollout] = ended
         _same(f"the end of rollout {rollout}", known[rollout], ended)
 
-    def observed(self, step: int, event: Event, answer: Sequence[Grant | Cancel]) -> None:
+    def observed(self, step: int, event: Event, answer: Sequence[Answer]) -> None:
         """See `Journal.observed`."""
         record = self._step(step)
         nameless = isinstance(event, GrantFailed) and event.rollout is None
@@ -231,7 +231,7 @@ class CrashingJournal:
         """See `Journal.stopped`."""
         self._write(lambda: self.inner.stopped(step, tree, rollout))
 
-    def observed(self, step: int, event: Event, answer: Sequence[Grant | Cancel]) -> None:
+    def observed(self, step: int, event: Event, answer: Sequence[Answer]) -> None:
         """See `Journal.observed`."""
         self._write(lambda: self.inner.observed(step, event, answer))
 

@@ -15,7 +15,17 @@ from trace_gym.core.episode import Actor, FailureCause, StopReason, Turn
 from trace_gym.core.errors import JournalDiverged
 from trace_gym.core.journal import Journal, Recovered
 from trace_gym.core.predictor import Prediction
-from trace_gym.core.scheduler import Cancel, Candidate, EpisodeDone, Event, Grant, GrantFailed, TurnDone
+from trace_gym.core.scheduler import (
+    Answer,
+    Cancel,
+    Candidate,
+    Cut,
+    EpisodeDone,
+    Event,
+    Grant,
+    GrantFailed,
+    TurnDone,
+)
 from trace_gym.core.task import Limits, Split, Task
 from trace_gym.core.tokens import floats, ids
 from trace_gym.core.tree import Anchor, RolloutTree
@@ -72,6 +82,7 @@ class _Script:
     noted: list[_Entry] = field(default_factory=list)
     trees: list[RolloutTree] = field(default_factory=list)
     grants: list[Grant] = field(default_factory=list)
+    cuts: dict[tuple[int, int], Cut] = field(default_factory=dict)
 
     def entries(self) -> list[_Entry]:
         """A whole step, from its pool to its metrics."""
@@ -117,19 +128,25 @@ class _Script:
                 self._show(tree, lambda journal, seen: journal.planted(step, seen))
             return
         number = self.rng.choice(running)
-        if self.rng.random() < 0.3:
+        if (tree.index, number) in self.cuts or self.rng.random() < 0.3:
             self._stop(tree, number)
             return
         node = tree.append(_turn(tree, number, self.rng))
         self._show(tree, lambda journal, seen: journal.turned(step, seen, node))
         if self.rng.random() < 0.5:
-            self._observe(TurnDone(tree.index, number, node, (len(tree.turns), len(tree.rollouts))))
+            known = {tree.turns[node].parent: _prediction(self.rng)}
+            extent = (len(tree.turns), len(tree.rollouts))
+            cut = Cut(tree.index, number, self.rng.random()) if self.rng.random() < 0.3 else None
+            self._observe(TurnDone(tree.index, number, node, extent, known), cut)
 
     def _stop(self, tree: RolloutTree, number: int) -> None:
-        step, reason = self.step, self.rng.choice(list(StopReason))
+        step, cut = self.step, self.cuts.get((tree.index, number))
+        others = [reason for reason in StopReason if reason is not StopReason.CUT]
+        reason = self.rng.choice(others) if cut is None else StopReason.CUT
         broken = reason is StopReason.INVALID
         cause = self.rng.choice(list(FailureCause)) if broken else None
-        tree.stop(number, reason, cause, self.rng.choice(_TEXTS) if broken else "")
+        detail = self.rng.choice(_TEXTS) if broken else ""
+        tree.stop(number, reason, cause, detail, worth=None if cut is None else cut.worth)
         self._show(tree, lambda journal, seen: journal.stopped(step, seen, number))
         if broken:
             self._fail(number, tree.index)
@@ -141,8 +158,11 @@ class _Script:
     def _fail(self, rollout: int | None, tree: int = 0) -> None:
         self._observe(GrantFailed(tree, 0, rollout, FailureCause.TIMEOUT, (1, 0)))
 
-    def _observe(self, event: Event) -> None:
-        step, answer = self.step, list[Grant | Cancel]()
+    def _observe(self, event: Event, cut: Cut | None = None) -> None:
+        step, answer = self.step, list[Answer]()
+        if cut is not None:
+            self.cuts[cut.tree, cut.rollout] = cut
+            answer.append(cut)
         for _ in range(self.rng.randrange(3)):
             grant = self._grant(Anchor(self.rng.randrange(2)), 1 + self.rng.randrange(3))
             answer += self.rng.sample([grant, Cancel(self.rng.choice(self.grants[:-1]).number)], 2)

@@ -17,8 +17,10 @@ from trace_gym.core.check import Verdict
 from trace_gym.core.episode import Actor, FailureCause, StopReason, Turn
 from trace_gym.core.predictor import Prediction
 from trace_gym.core.scheduler import (
+    Answer,
     Cancel,
     Candidate,
+    Cut,
     EpisodeDone,
     Event,
     Grant,
@@ -31,8 +33,8 @@ from trace_gym.core.tree import Forest, RolloutTree
 from trace_gym.testing.demand import demand
 from trace_gym.testing.trees import toy_task
 
-Answer: TypeAlias = tuple[Grant | Cancel, ...]
-Log: TypeAlias = tuple[Answer, tuple[tuple[Event, Answer], ...]]
+Answers: TypeAlias = tuple[Answer, ...]
+Log: TypeAlias = tuple[Answers, tuple[tuple[Event, Answers], ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,15 +63,21 @@ class _Play:
     played: set[int] = field(default_factory=set)
     grants: dict[int, Grant] = field(default_factory=dict)
     cancelled: set[int] = field(default_factory=set)
+    cuts: dict[tuple[int, int], float] = field(default_factory=dict)
     live: list[tuple[int, int | None]] = field(default_factory=list)
-    events: list[tuple[Event, Answer]] = field(default_factory=list)
+    events: list[tuple[Event, Answers]] = field(default_factory=list)
 
-    def accept(self, answer: Sequence[Grant | Cancel]) -> None:
+    def accept(self, answer: Sequence[Answer]) -> None:
         """Check an answer and queue what it grants."""
         for item in answer:
             if isinstance(item, Cancel):
                 demand(item.grant in self.grants, f"{item} takes back a grant that was never made")
                 self.cancelled.add(item.grant)
+                continue
+            if isinstance(item, Cut):
+                playing = {(self.grants[number].anchor.tree, rollout) for number, rollout in self.live}
+                demand((item.tree, item.rollout) in playing, f"{item} stops a rollout that does not run")
+                self.cuts[item.tree, item.rollout] = item.worth
                 continue
             tree = self.trees.get(item.anchor.tree)
             demand(item.number not in self.grants, f"{item} has the number of an earlier grant")
@@ -96,6 +104,8 @@ class _Play:
             self.live[place] = (number, rollout)
         if number in self.cancelled:
             self._end(place, tree, rollout, StopReason.CANCELLED)
+        elif (tree.index, rollout) in self.cuts:
+            self._end(place, tree, rollout, StopReason.CUT)
         elif self.rng.random() < self.trial.failures:
             self._end(place, tree, rollout, StopReason.INVALID)
         else:
@@ -126,12 +136,14 @@ class _Play:
         if over or cut:
             self._end(place, tree, rollout, StopReason.TERMINATED if over else StopReason.MAX_TURNS)
         elif self.scheduler.hears_turns:
-            self._tell(tree, TurnDone(tree.index, rollout, node, _extent(tree)))
+            known = {parent: _prediction(self.rng)} if self.trial.predictions else {}
+            self._tell(tree, TurnDone(tree.index, rollout, node, _extent(tree), known))
 
     def _end(self, place: int, tree: RolloutTree, rollout: int, reason: StopReason) -> None:
         del self.live[place]
         broken = reason is StopReason.INVALID
-        tree.stop(rollout, reason, FailureCause.ENVIRONMENT if broken else None)
+        worth = self.cuts.get((tree.index, rollout)) if reason is StopReason.CUT else None
+        tree.stop(rollout, reason, FailureCause.ENVIRONMENT if broken else None, worth=worth)
         played = Cost(trajectories=tree.rollouts[rollout].spent)
         self.budget.charge(played, reserved_trajectories=1)
         if broken:

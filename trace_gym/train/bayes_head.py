@@ -181,17 +181,17 @@ class BayesHead(Head):
 
 def _labels(tree: RolloutTree) -> list[tuple[int, tuple[float, float, float]]]:
     """(node, (outcome, turns left, tokens left)) of every known rollout, at nodes where play could go on."""
-    outcomes, ends = tree.outcomes(), tree.leaves()
+    values, ends = tree.values(), tree.leaves()
     found: list[tuple[int, tuple[float, float, float]]] = []
     for tip, rollout in ends.items():
-        if tip not in outcomes:
+        if tip not in values:
             continue
         path = played(tree, rollout)
         left = 0
         for turns, (node, after) in enumerate(zip(path[-2::-1], path[:0:-1], strict=True), start=1):
             left += tree.turns[after].cost.decoded
             if node not in ends:
-                found.append((node, (outcomes[tip], float(turns), float(left))))
+                found.append((node, (values[tip], float(turns), float(left))))
     return found
 
 
