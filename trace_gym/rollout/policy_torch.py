@@ -28,8 +28,6 @@ from trace_gym.model.memory import vocabulary
 from trace_gym.model.row import Row
 from trace_gym.rollout.answers import tell
 
-JOIN_EVERY = 8  # on a GPU: about as long as a prefill
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Sampling:
@@ -58,7 +56,8 @@ class TorchPolicy:
     `max_batch` rows run at once, fewer where their keys and values would exceed `slot_bytes`; up to
     `cache_bytes` more remember the prefixes of earlier sequences (exact, least recently used forgotten
     first, all forgotten by `load`). A prefill computes up to `prefill_tokens` at a time, and begins after
-    `join_every` decoding steps, for it holds up who runs; both default to more on a GPU. `threads` sets
+    `join_every` decoding steps, for it holds up who runs; both default to more on a GPU (8: about as
+    long as a prefill). `threads` sets
     torch's number of threads, for the whole process; `dtype` and `device` are for a model named rather than
     loaded. Use it as a context manager, or `close` it.
     """
@@ -90,7 +89,7 @@ class TorchPolicy:
         self.context_size = int(room)
         self._version = version
         self._max_batch = max_batch
-        self._join_every = join_every or (JOIN_EVERY if loaded.model.device.type == "cuda" else 1)
+        self._join_every = join_every or (8 if loaded.model.device.type == "cuda" else 1)
         self._joined_at = 0
         self._vocabulary = vocabulary(loaded.model)
         self._engine = Engine(
@@ -179,10 +178,9 @@ class TorchPolicy:
     def _checked(self, prompt_ids: IntArray) -> IntArray:
         """The prompt as the engine wants it; ValueError for a token that the model does not have."""
         tokens = np.ascontiguousarray(prompt_ids, dtype=np.int32)
-        low, high = int(tokens.min()), int(tokens.max())
-        if low < 0 or high >= self._vocabulary:
-            wrong = low if low < 0 else high
-            raise ValueError(f"token ids must lie in [0, {self._vocabulary}), got {wrong}")
+        wrong = tokens[(tokens < 0) | (tokens >= self._vocabulary)]
+        if len(wrong):
+            raise ValueError(f"token ids must lie in [0, {self._vocabulary}), got {wrong[0]}")
         return tokens
 
     async def _answers(self, rows: Sequence[Row]) -> list[Completion]:
