@@ -10,7 +10,7 @@ from trace_gym.core.episode import StopReason
 from trace_gym.core.errors import BadConfig, UnknownName
 from trace_gym.core.predictor import Prediction
 from trace_gym.core.scheduler import Candidate, Cut, TurnDone
-from trace_gym.core.targets import bare_only, recursive_backup
+from trace_gym.core.targets import bare_only, recursive_backup, taught
 from trace_gym.core.tree import RolloutTree
 from trace_gym.schedule.catalogue import asks, make
 from trace_gym.schedule.cutting import CuttingScheduler
@@ -55,14 +55,17 @@ def test_a_drawn_part_plays_on_to_the_end() -> None:
 
 
 def test_what_was_cut_is_a_failure_for_credit_and_worth_its_prediction_for_predictors() -> None:
-    """Root 0; 1, 2 won; 3, 4 cut at .08: values by hand."""
-    tree = grow_tree("0 1 1 +", "0 1 1 .")
+    """Root 0; 1, 2 won; 3, 4, 5 cut after 5 for the .08 that was said at 4, of which it teaches nothing:
+    values by hand."""
+    tree = grow_tree("0 1 1 +", "0 1 1 1 .")
     tree.stop(1, StopReason.CUT, worth=0.08)
-    assert tree.outcomes() == {2: 1.0, 4: 0.0}
-    assert tree.values() == {2: 1.0, 4: 0.08}
+    assert tree.outcomes() == {2: 1.0, 5: 0.0}
+    assert tree.values() == {2: 1.0, 5: 0.08}
     assert (tree.outcome(1), tree.mixed) == (False, True)
-    assert recursive_backup(tree)[0] == (pytest.approx(0.54), 2.0)
-    assert sorted(bare_only(tree)) == [(0, 0.08), (0, 1.0), (1, 1.0), (2, 1.0), (3, 0.08), (4, 0.08)]
+    backup = recursive_backup(tree)
+    assert backup == {0: (pytest.approx(0.54), 2.0), 1: (1.0, 1.0), 2: (1.0, 1.0), 3: (0.08, 1.0)}
+    assert sorted(bare_only(tree)) == [(0, 0.08), (0, 1.0), (1, 1.0), (2, 1.0), (3, 0.08)]
+    assert (taught(tree, 0), taught(tree, 1)) == ([0, 1, 2], [0, 3])
     with pytest.raises(ValueError, match="what is cut has a worth"):
         grow_tree("0 1 1 .").stop(0, StopReason.CUT)
     with pytest.raises(ValueError, match="nothing else has"):

@@ -1,7 +1,8 @@
 """What a rollout tree teaches about success from a prefix: targets for predictors, and their prefixes.
 
 Pure functions. A rollout counts where it took a turn and its outcome is known; one that was cut counts with
-its worth. Under TRACE the number of continuations at a prefix depends on the outcome observed there, so
+its worth, and only where it stood before it was found hopeless: what is true there is for those to say that
+played on. Under TRACE the number of continuations at a prefix depends on the outcome observed there, so
 averages over a tree are biased; every docstring says how. Leaves out the predictors.
 """
 
@@ -26,9 +27,9 @@ def recursive_backup(tree: RolloutTree) -> dict[int, tuple[float, float]]:
     leaves = [0.0] * len(tree.turns)
     wins = [0.0] * len(tree.turns)
     for rollout, outcome in _known(tree):
-        tip = tree.rollouts[rollout].tip
-        leaves[tip] += 1.0
-        wins[tip] += outcome
+        for end in taught(tree, rollout)[-1:]:
+            leaves[end] += 1.0
+            wins[end] += outcome
     for node in range(len(tree.turns) - 1, 0, -1):
         parent = tree.turns[node].parent
         leaves[parent] += leaves[node]
@@ -67,6 +68,13 @@ def played(tree: RolloutTree, rollout: int) -> list[int]:
     return nodes[::-1]
 
 
+def taught(tree: RolloutTree, rollout: int) -> list[int]:
+    """The nodes of `played` that the rollout's end says something about, in order: of one that was cut
+    neither the prefix that was judged nor the turn played meanwhile."""
+    nodes = played(tree, rollout)
+    return nodes if tree.rollouts[rollout].worth is None else nodes[:-2]
+
+
 def prefixes(tree: RolloutTree, nodes: Iterable[int]) -> list[Prefix]:
     """The prefixes that end at `nodes`. The hidden state is the one that a child's turn carries, None at a
     leaf."""
@@ -92,4 +100,4 @@ def _known(tree: RolloutTree) -> list[tuple[int, float]]:
 
 
 def _labels(tree: RolloutTree, known: list[tuple[int, float]]) -> list[tuple[int, float]]:
-    return [(node, outcome) for rollout, outcome in known for node in played(tree, rollout)]
+    return [(node, outcome) for rollout, outcome in known for node in taught(tree, rollout)]

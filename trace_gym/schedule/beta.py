@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from trace_gym.core.check import Status, potential
 from trace_gym.core.predictor import Prediction, Prefix
-from trace_gym.core.targets import played, prefixes
+from trace_gym.core.targets import played, prefixes, taught
 from trace_gym.core.tree import Forest, RolloutTree
 from trace_gym.schedule.quality import bare_samples, brier
 
@@ -153,10 +153,12 @@ class BetaPredictor:
         for leaf, rollout in tree.leaves().items():
             if leaf not in values or (self._targets is Targets.BARE and not tree.bare(rollout)):
                 continue
-            nodes = played(tree, rollout)
+            nodes, known = played(tree, rollout), set(taught(tree, rollout))
             tokens = 0
             for turns, (node, after) in enumerate(reversed(list(pairwise(nodes))), start=1):
                 tokens += tree.turns[after].cost.decoded
+                if node not in known:
+                    continue
                 yield asked[node], values[leaf], float(tokens), float(turns)
 
     def _score(self, forest: Forest) -> dict[str, float]:

@@ -1,10 +1,9 @@
 """Rollouts that have become hopeless are cut, whatever method granted them.
 
 After a turn the predictor's word on the prefix that the turn was played from is known. Where it first lies
-below a threshold the rollout is cut, but for a part that is drawn to play on: from those the predictor learns
-whether it was right. A cut rollout counts as a failure for credit and as what was predicted for the predictor
-(`Rollout.worth`), so its targets stay unbiased as far as it is calibrated there. Leaves out who is granted
-what.
+below a threshold the rollout is cut, but for a part that is drawn to play on: from those alone the predictor
+learns what such prefixes come to. A cut rollout counts as a failure for credit; for the predictor it counts,
+at the prefixes before, as what was predicted of it (`Rollout.worth`). Leaves out who is granted what.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ from trace_gym.core.tree import Forest, RolloutTree
 class CuttingScheduler:
     """A Scheduler that does what `inner` does, and cuts.
 
-    A rollout is hopeless once its prediction at a prefix of at least `after` turns is below `below`, in
+    A rollout is hopeless once its prediction after `after` or more turns of its own is below `below`, in
     (0, 1/2]; with probability `spare` it plays on all the same. State beside the inner one's: the seed and
     how many steps were closed.
     """
 
     def __init__(
-        self, inner: Scheduler, *, below: float, spare: float = 0.1, after: int = 1, seed: int = 0
+        self, inner: Scheduler, *, below: float, spare: float = 0.25, after: int = 1, seed: int = 0
     ) -> None:
         if not 0.0 < below <= 0.5:
             raise ValueError(f"cut_below must lie in (0, 0.5], got {below}")
@@ -77,7 +76,7 @@ class CuttingScheduler:
         rollout = (event.tree, event.rollout)
         if said is None or said.mean >= self._below or rollout in self._judged:
             return answer
-        if tree.depth(before) < self._after:
+        if tree.depth(before) - tree.depth(tree.rollouts[event.rollout].anchor) < self._after:
             return answer
         self._judged.add(rollout)
         rng = np.random.default_rng([self._seed, self._step, *rollout])

@@ -20,7 +20,7 @@ from scipy.linalg import cho_factor, cho_solve, eigh
 from scipy.special import expit
 
 from trace_gym.core.predictor import Prediction, Prefix
-from trace_gym.core.targets import played, prefixes
+from trace_gym.core.targets import played, prefixes, taught
 from trace_gym.core.tree import Forest, RolloutTree
 from trace_gym.train.features import PLAIN
 from trace_gym.train.head import Array, Head, kind_of, packed, unpacked
@@ -188,9 +188,10 @@ def _labels(tree: RolloutTree) -> list[tuple[int, tuple[float, float, float]]]:
             continue
         path = played(tree, rollout)
         left = 0
+        known = set(taught(tree, rollout))
         for turns, (node, after) in enumerate(zip(path[-2::-1], path[:0:-1], strict=True), start=1):
             left += tree.turns[after].cost.decoded
-            if node not in ends:
+            if node not in ends and node in known:
                 found.append((node, (values[tip], float(turns), float(left))))
     return found
 
