@@ -178,6 +178,21 @@ def test_an_evaluation_is_resumed_by_its_folder_alone(run: Run) -> None:
     assert again["success"] == whole["success"]
 
 
+def test_the_seed_does_not_choose_the_tasks_but_of_older_evaluations_it_did(run: Run, tmp_path: Path) -> None:
+    played: dict[str, list[str]] = {}
+    for name, words in {"a": (), "b": ("--seed", "3"), "c": ("--seed", "3", "--sample", "3")}.items():
+        run(*EVAL, *words, "--out", name)
+        with Store.open(tmp_path / name, read_only=True) as store:
+            played[name] = sorted(each.episode.task.key for each in store.episodes())
+            asked = store.config
+    assert played["a"] == played["b"] != played["c"]
+    del asked["sample"]
+    Store.create(tmp_path / "old", kind="eval", config=asked).close()
+    assert run("eval", "--resume", "--out", "old", "--json").json()["episodes"] == 4
+    with Store.open(tmp_path / "old", read_only=True) as store:
+        assert sorted(each.episode.task.key for each in store.episodes()) == played["c"]
+
+
 def test_an_evaluation_notes_which_held_out_tasks_it_used(run: Run, tmp_path: Path) -> None:
     run(*EVAL, "--out", "runs/one")
     run(*EVAL, "--out", "runs/one", "--resume")

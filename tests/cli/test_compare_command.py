@@ -24,11 +24,19 @@ def test_the_oracle_is_better_than_nothing(run: Run) -> None:
         "+1.000 [+0.641, +1.000]",
         "better",
         "tasks that differ: 24",
-        "middle",
+        "not told of fewer than 8 attempts",
         "clustered by",
     ):
         assert text in table.out, text
     assert "four times in five" not in table.out, "there is no noise to speak of"
+
+
+def test_difficulty_is_told_of_enough_attempts(run: Run) -> None:
+    for agent in ("noop", "oracle"):
+        run("eval", "guess", "--tasks", "3", "-k", "4", "--agent", agent, "--out", agent, "--json")
+    table = run("compare", "noop", "oracle")
+    assert "tasks by difficulty" in table.out
+    assert "middle" in table.out
 
 
 def test_a_training_run_stands_for_its_newest_evaluation(run: Run, tmp_path: Path) -> None:

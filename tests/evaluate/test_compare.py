@@ -59,6 +59,18 @@ def test_the_same_agent_twice_is_not_distinguishable() -> None:
     assert found.difference.needed > 100
 
 
+def test_difficulty_is_not_told_from_a_few_attempts() -> None:
+    """Of one attempt each the middle class would be the tasks on which the two differ."""
+    runs = [evaluated(name, {str(i): [i % n == 0] for i in range(40)}) for name, n in (("a", 2), ("b", 3))]
+    (found,) = compare(runs)
+    assert found.by_difficulty == {}
+    (found,) = compare([evaluated(n, {str(i): [i % 2 == 0] * 4 for i in range(9)}) for n in "ab"])
+    assert {name: each.tasks for name, each in found.by_difficulty.items()} == {
+        "never solved": 4,
+        "always solved": 5,
+    }
+
+
 def test_suites_are_told_apart_and_corrected_together() -> None:
     rng = np.random.default_rng(0)
 

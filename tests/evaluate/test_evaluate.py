@@ -62,6 +62,7 @@ def test_a_sample_is_fixed_by_the_seed_keeps_the_order_and_grows() -> None:
     assert len(small) == 5
     assert small == chosen(GUESS, EvalConfig(tasks=5))
     assert small != chosen(GUESS, EvalConfig(tasks=5, seed=1))
+    assert small == chosen(GUESS, EvalConfig(tasks=5, seed=1, sample=0))
     assert small != everything[:5]
     assert [task for task in large if task in small] == small
     assert [everything.index(task) for task in large] == sorted(everything.index(task) for task in large)

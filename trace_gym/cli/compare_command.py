@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from trace_gym.evaluate.compare import Comparison, compare, read_evaluated
+from trace_gym.evaluate.compare import ATTEMPTS, Comparison, compare, read_evaluated
 from trace_gym.statistics import Difference
 
 SHOWN = 10
@@ -51,10 +51,15 @@ def _overview(found: list[Comparison]) -> Table:
 
 
 def _print_details(console: Console, each: Comparison, most: int) -> None:
-    table = Table("tasks by difficulty", "tasks", "difference, 95 %", title=f"{each.first} -> {each.second}")
-    for name, found in each.by_difficulty.items():
-        table.add_row(name, str(found.tasks), difference_text(found))
-    console.print(table)
+    if each.by_difficulty:
+        title = f"{each.first} -> {each.second}"
+        table = Table("tasks by difficulty", "tasks", "difference, 95 %", title=title)
+        for name, found in each.by_difficulty.items():
+            table.add_row(name, str(found.tasks), difference_text(found))
+        console.print(table)
+    else:
+        few = f"by difficulty: not told of fewer than {ATTEMPTS} attempts a task in both runs together"
+        console.print(few, highlight=False)
     if each.disagree and most:
         shown = "" if len(each.disagree) <= most else f", of which {most} are listed"
         console.print(

@@ -55,7 +55,7 @@ LATER = ("screenshots",)
 @click.option("--renderer", help="How the policy speaks; default: the one that suits the model.")
 @click.option("--split", type=click.Choice([str(s) for s in Split]), default="test", show_default=True)
 @click.option("-k", "--attempts", default=1, show_default=True, help="Episodes per task.")
-@click.option("--tasks", type=int, help="Tasks per suite at most (a sample fixed by the seed).")
+@click.option("--tasks", type=int, help="Tasks per suite at most, a fixed sample.")
 @click.option("--max-tokens", default=256, show_default=True, help="Tokens per turn at most.")
 @click.option(
     "--temperature", type=click.FloatRange(min=0), default=1.0, show_default=True, help="0 is greedy."
@@ -81,7 +81,8 @@ LATER = ("screenshots",)
     "--screenshots", is_flag=True, help="Keep a picture of every turn of suites that can draw themselves."
 )
 @click.option("--workers", default=64, show_default=True, help="Episodes played at once.")
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", default=0, show_default=True, help="Of what is drawn in play.")
+@click.option("--sample", default=0, show_default=True, help="Which sample --tasks takes.")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Keep the run in this folder, to resume and read."
 )
@@ -104,6 +105,7 @@ def command(**given: Any) -> None:
         attempts=given["attempts"],
         tasks=given["tasks"],
         seed=given["seed"],
+        sample=given["sample"],
         workers=given["workers"],
         turn_tokens=given["max_tokens"],
         limits=episode_limits_of(given["limits"]),
@@ -240,7 +242,12 @@ def _as_recorded(given: dict[str, Any]) -> dict[str, Any]:
         return given
     with Store.open(given["out"], read_only=True) as store:
         _demand_evaluation(store)
-        return {**given, **store.config}
+        return {**given, **_recorded(store)}
+
+
+def _recorded(store: Store) -> dict[str, Any]:
+    """What an evaluation was asked for. In older ones the seed also decided the sample."""
+    return {"sample": store.config.get("seed"), **store.config}
 
 
 def _demand_evaluation(store: Store) -> None:
@@ -259,8 +266,9 @@ def _store(given: dict[str, Any]) -> Store:
     with ExitStack() as undo:
         store = undo.enter_context(Store.open(given["out"]))
         _demand_evaluation(store)
-        if store.config == config:
+        recorded = _recorded(store)
+        if recorded == config:
             undo.pop_all()
             return store
-    changed = sorted(key for key in config if store.config.get(key) != config[key])
+    changed = sorted(key for key in config if recorded.get(key) != config[key])
     raise RunFolderError(f"{given['out']} holds another evaluation; what differs: {', '.join(changed)}")

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from trace_gym.core.errors import BadConfig, RunFolderError
@@ -21,6 +22,8 @@ from trace_gym.store import Store
 
 SURE = 0.05
 CLASSES = ("never solved", "hard", "middle", "easy", "always solved")
+ATTEMPTS = 8
+"""Of fewer attempts of two runs at a task its class would say little but whether they differed on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +57,9 @@ class Disagreement:
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """Run `second` against run `first` on `suite` ("" for all): the paired difference, its p-value corrected
-    for all comparisons that were made, the difference by class of difficulty, the tasks that differ most
-    first. `alone` counts tasks with an outcome in one of the runs only."""
+    for all comparisons that were made, the difference by class of difficulty (empty where tasks had fewer
+    than ATTEMPTS attempts, the median one), the tasks that differ most first. `alone` counts tasks with an
+    outcome in one of the runs only."""
 
     first: str
     second: str
@@ -132,8 +136,9 @@ def _scoped(first: Evaluated, second: Evaluated, shared: Sequence[str], suite: s
     differences = {key: b - a for key, (a, b) in shares.items()}
     families = {key: f"{first.tasks[key].suite}/{first.tasks[key].family}" for key in keys}
     classes: dict[str, dict[str, float]] = defaultdict(dict)
-    for key, pair in shares.items():
-        classes[difficulty(sum(pair) / 2)][key] = differences[key]
+    if median(len(first.outcomes[key]) + len(second.outcomes[key]) for key in keys) >= ATTEMPTS:
+        for key, pair in shares.items():
+            classes[difficulty(sum(pair) / 2)][key] = differences[key]
     order = sorted((key for key in keys if differences[key]), key=lambda key: (-abs(differences[key]), key))
     alone = [
         sum(suite in ("", run.tasks[key].suite) for key in set(run.outcomes) - set(shared))

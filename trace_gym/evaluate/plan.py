@@ -50,14 +50,15 @@ def _least(one: N | None, other: N | None) -> N | None:
 
 @dataclass(frozen=True, slots=True)
 class EvalConfig:
-    """`attempts` per task (k); `tasks` at most per suite (None: all), a fixed sample decided by `seed`;
-    `limits` tighten those of every task; `screenshots`: keep a picture of every turn of suites that draw
-    themselves, in the run folder."""
+    """`attempts` per task (k); `tasks` at most per suite (None: all), a fixed sample decided by `sample`
+    (None: by `seed`, which also decides what is drawn in play); `limits` tighten those of every task;
+    `screenshots`: keep a picture of every turn of suites that draw themselves, in the run folder."""
 
     split: Split = Split.TEST
     attempts: int = 1
     tasks: int | None = None
     seed: int = 0
+    sample: int | None = None
     workers: int = 64
     turn_tokens: int = 256
     limits: EpisodeLimits = EpisodeLimits()
@@ -104,13 +105,15 @@ class Planned:
 
 def chosen(suite: Suite, config: EvalConfig) -> list[Task]:
     """The tasks of a suite that an evaluation plays: all, or a sample, in their order. Which places of
-    the list the sample takes depends on the suite's name, the list's length and the seed alone."""
+    the list the sample takes depends on the suite's name, the list's length and the sample alone."""
     tasks = suite.tasks(config.split)
     if config.tasks is None or config.tasks >= len(tasks):
         return list(tasks)
 
+    sample = config.seed if config.sample is None else config.sample
+
     def rank(index: int) -> bytes:
-        return hashlib.blake2b(f"{config.seed}/{suite.name}/{index}".encode(), digest_size=8).digest()
+        return hashlib.blake2b(f"{sample}/{suite.name}/{index}".encode(), digest_size=8).digest()
 
     return [tasks[index] for index in sorted(sorted(range(len(tasks)), key=rank)[: config.tasks])]
 
