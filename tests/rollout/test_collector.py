@@ -25,6 +25,7 @@ from trace_gym.environment.tools import tool
 from trace_gym.rollout.collector import Collector
 from trace_gym.rollout.player import CollectorConfig
 from trace_gym.schedule.beta import BetaPredictor
+from trace_gym.schedule.catalogue import make
 from trace_gym.schedule.cutting import CuttingScheduler
 from trace_gym.schedule.trace import Trace
 from trace_gym.schedule.uniform import Uniform
@@ -441,6 +442,26 @@ def test_resuming_from_every_journal_entry_equals_an_uninterrupted_step(tmp_path
             assert committed + second.moves == sampled, "finished turns are not sampled again"
         at += 1
     assert at > 40
+
+
+def test_forks_granted_for_turns_are_played_once_however_often_a_step_is_taken_up(tmp_path):
+    """ARPO grants while rollouts run, so what it grants depends on who is first; how much does not."""
+    tasks, at, crashed, forks = [corridor(i) for i in range(2)], 0, True, set()
+    while crashed:
+        at, crashed = at + 1, False
+        with Store.create(tmp_path / f"cut-{at}", kind="train", config={}) as store:
+            try:
+                collect(tasks, make("arpo", {"n": 3}, seed=2), journal=Failpoint(store, at, after=True))
+            except Crash:
+                crashed = True
+        with Store.open(tmp_path / f"cut-{at}") as store:
+            budget = Budget(trajectories=12)
+            forest = collect(tasks, make("arpo", {"n": 3}, seed=2), budget=budget, journal=store)
+            rollouts = [r for tree in forest.trees for r in tree.rollouts]
+            assert len(rollouts) == budget.spent.trajectories == store.cost().trajectories == 12
+            forks.add(sum(r.anchor > 0 for r in rollouts))
+    assert at > 40
+    assert max(forks) > 0
 
 
 def test_environment_failed_names_the_task():

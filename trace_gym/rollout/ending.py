@@ -5,11 +5,12 @@ Leaves out ends by a budget or a limit, which depend on the turn that would come
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from trace_gym.core.episode import Actor, FailureCause, StopReason, Turn
+from trace_gym.core.scheduler import Cut
 from trace_gym.core.tree import RolloutTree
 
 Ending: TypeAlias = tuple[StopReason, FailureCause | None, str]
@@ -21,15 +22,16 @@ class TakenBack:
     """What the scheduler has had stopped in this step: whole grants, and rollouts by (tree, rollout)."""
 
     grants: Collection[int]
-    rollouts: Collection[tuple[int, int]]
+    rollouts: Mapping[tuple[int, int], Cut]
 
     def ending(self, tree: RolloutTree, number: int) -> Ending | None:
         """How a rollout ends that may not go on."""
         if tree.rollouts[number].grant in self.grants:
             return StopReason.CANCELLED, None, "the scheduler took the grant back"
-        if (tree.index, number) in self.rollouts:
-            return StopReason.CUT, None, "the scheduler gave it up"
-        return None
+        cut = self.rollouts.get((tree.index, number))
+        if cut is None:
+            return None
+        return StopReason.CUT, None, f"the scheduler gave it up, at a predicted success of {cut.worth:.2f}"
 
 
 def over(turn: Turn) -> Ending | None:

@@ -191,11 +191,12 @@ class CollectedStep:
             for item in answer:
                 self._note(item)
         self._budget.charge(Forest(self._step, list(self._trees.values())).cost)
-        self._tell_turns(heard)
-        self._take_up(settled, told)
+        self._take_up(settled, told, heard)
 
     def _tell_turns(self, heard: Collection[tuple[int, int]]) -> None:
         """Tell of newest turns that were not told: of earlier ones the scheduler has heard."""
+        if not self._hears_turns:
+            return
         for tree in [self._trees[index] for index in sorted(self._trees)]:
             for number, record in enumerate(tree.rollouts):
                 fresh = record.stop is None and record.tip != record.anchor
@@ -203,8 +204,13 @@ class CollectedStep:
                     extent = (len(tree.turns), len(tree.rollouts))
                     self._turned(tree, TurnDone(tree.index, number, record.tip, extent))
 
-    def _take_up(self, settled: Counter[int], told: defaultdict[int, set[int]]) -> None:
-        """Tell of ends that were not told, continue what was in flight, start what never began."""
+    def _take_up(
+        self,
+        settled: Counter[int],
+        told: defaultdict[int, set[int]],
+        heard: Collection[tuple[int, int]],
+    ) -> None:
+        """Continue what was in flight, start what never began, tell of turns and ends that were not told."""
         begun: Counter[int] = Counter()
         untold: list[tuple[RolloutTree, int]] = []
         for tree in [self._trees[index] for index in sorted(self._trees)]:
@@ -219,6 +225,7 @@ class CollectedStep:
                     untold.append((tree, number))
         for grant in list(self._grants.values()):
             self._launch(grant, grant.count - settled[grant.number] - begun[grant.number])
+        self._tell_turns(heard)
         for tree, number in untold:
             self._ended(tree, number)
 
