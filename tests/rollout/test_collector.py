@@ -451,12 +451,18 @@ def test_forks_granted_for_turns_are_played_once_however_often_a_step_is_taken_u
         at, crashed = at + 1, False
         with Store.create(tmp_path / f"cut-{at}", kind="train", config={}) as store:
             try:
-                collect(tasks, make("arpo", {"n": 3}, seed=2), journal=Failpoint(store, at, after=True))
+                collect(
+                    tasks,
+                    make("arpo", {"n": 3, "threshold": 1.0}, seed=2),
+                    journal=Failpoint(store, at, after=True),
+                )
             except Crash:
                 crashed = True
         with Store.open(tmp_path / f"cut-{at}") as store:
             budget = Budget(trajectories=12)
-            forest = collect(tasks, make("arpo", {"n": 3}, seed=2), budget=budget, journal=store)
+            forest = collect(
+                tasks, make("arpo", {"n": 3, "threshold": 1.0}, seed=2), budget=budget, journal=store
+            )
             rollouts = [r for tree in forest.trees for r in tree.rollouts]
             assert len(rollouts) == budget.spent.trajectories == store.cost().trajectories == 12
             forks.add(sum(r.anchor > 0 for r in rollouts))
