@@ -22,7 +22,9 @@ def test_every_row_of_the_ablation_keeps_the_protocol(name: str, seed: int) -> N
 
 def test_everything_on_keeps_the_protocol() -> None:
     check_scheduler(lambda: trace_plus(seed=1))
-    everything = {"queue": True, "per_cost": 1.0, "prices": {"token": 1.0, "step": 0.5}, "epsilon": 0.3}
+    forks = {"posterior": True, "stop_at_flip": True, "patience": 2}
+    check_scheduler(lambda: trace_plus(**forks, seed=1))
+    everything = {**forks, "queue": True, "per_cost": 1.0, "prices": {"token": 1.0, "step": 0.5}, "epsilon": 0.3}
     check_scheduler(lambda: trace_plus(**everything, seed=1))
 
 
@@ -55,7 +57,7 @@ def test_the_queue_goes_where_it_is_worth_most(world) -> None:
     """A step opens with a third of the purse; then every rollout that ends makes room for the best spot. No
     prefix is continued again once it was flipped."""
     play = world(values=[0.5, 0.5, 0.02, 0.98], turns=[4] * 4)
-    scheduler = trace_plus(queue=True, epsilon=0.0, posterior=False, seed=2)
+    scheduler = trace_plus(queue=True, stop_at_flip=True, epsilon=0.0, seed=2)
     _, metrics = play.step(scheduler, Budget(trajectories=36))
     assert metrics["unspent"] == 0
     assert metrics["forks"] > 0
@@ -78,7 +80,7 @@ def test_cost_moves_the_queue_to_later_turns(world) -> None:
 
     def depth(per_cost: float) -> float:
         play = world(values=[0.5] * 6, turns=[6] * 6, seed=1)
-        scheduler = trace_plus(queue=True, per_cost=per_cost, epsilon=0.0, posterior=False, seed=2)
+        scheduler = trace_plus(queue=True, per_cost=per_cost, epsilon=0.0, seed=2)
         total, many = 0.0, 0.0
         for step in range(4):
             _, metrics = play.step(scheduler, Budget(trajectories=72), number=step)
@@ -101,9 +103,9 @@ def test_epsilon_reaches_prompts_that_no_one_wants(world) -> None:
             seen |= {grant.anchor.tree for grant in play.grants.values()}
         return seen
 
-    assert reached(queue=True, epsilon=0.0, posterior=False) == {0, 1, 2}
-    assert reached(queue=True, epsilon=0.3, posterior=False) == {0, 1, 2, 3, 4, 5}
-    assert reached(epsilon=0.3, posterior=False) == {0, 1, 2, 3, 4, 5}
+    assert reached(queue=True, epsilon=0.0) == {0, 1, 2}
+    assert reached(queue=True, epsilon=0.3) == {0, 1, 2, 3, 4, 5}
+    assert reached(epsilon=0.3) == {0, 1, 2, 3, 4, 5}
 
 
 def test_bad_numbers_are_refused(world) -> None:

@@ -4,9 +4,10 @@
 continuations are granted one at a time, a prefix is done once flipped and given up once it resisted so often.
 `queue`: one queue over the roots and prefixes of all prompts in place of a fixed number of continuations a
 root; `per_cost`: the power of the expected cost that worth is divided by, at `prices`. `epsilon`: the share
-that goes to prompts drawn at random. With every switch off it is TRACE. Leaves out what is not the
-scheduler's to say: unbiased targets and checks as features are options of the predictors, branch weights of
-the trainer.
+that goes to prompts drawn at random. With every switch off it is TRACE; as it comes only `epsilon` is on,
+for learning runs did not bear the others out (README, Decisions). Leaves out what is not the scheduler's to
+say: unbiased targets and checks as features are options of the predictors, branch weights of the trainer;
+and cutting, which any method can have (`cutting.py`).
 """
 
 from __future__ import annotations
@@ -45,9 +46,9 @@ def trace_plus(
     roots: int | None = None,
     continuations: int = 2,
     *,
-    posterior: bool = True,
-    stop_at_flip: bool = True,
-    patience: int = 2,
+    posterior: bool = False,
+    stop_at_flip: bool = False,
+    patience: int = 0,
     queue: bool = False,
     per_cost: float = 0.0,
     prices: Mapping[str, float] | None = None,
