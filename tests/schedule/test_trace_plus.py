@@ -24,7 +24,8 @@ def test_everything_on_keeps_the_protocol() -> None:
     check_scheduler(lambda: trace_plus(seed=1))
     forks = {"posterior": True, "stop_at_flip": True, "patience": 2}
     check_scheduler(lambda: trace_plus(**forks, seed=1))
-    everything = {**forks, "queue": True, "per_cost": 1.0, "prices": {"token": 1.0, "step": 0.5}, "epsilon": 0.3}
+    prices = {"token": 1.0, "step": 0.5}
+    everything = {**forks, "queue": True, "per_cost": 1.0, "prices": prices, "epsilon": 0.3}
     check_scheduler(lambda: trace_plus(**everything, seed=1))
 
 
