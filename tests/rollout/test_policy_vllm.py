@@ -25,6 +25,7 @@ from tests.rollout.test_policy_torch import request as plain_request
 from tests.rollout.test_policy_torch import sample_all, teacher
 from trace_gym.assemble import train
 from trace_gym.config import load
+from trace_gym.core.agent import Move, View
 from trace_gym.core.budget import Budget
 from trace_gym.core.episode import FailureCause, StopReason
 from trace_gym.core.errors import ContextExceeded, ModelFailed
@@ -379,24 +380,36 @@ def test_closing_ends_every_wait(folders: dict[str, Path], bridge: Bridge, tmp_p
         assert "closed" in str(ended)
 
 
+class Reckless(ModelAgent):
+    """Has the policy's server killed in the midst of its tenth answer: when one that was asked for later, of
+    a single token, has come."""
+
+    asked = 0
+
+    async def act(self, view: View) -> Move:
+        self.asked += 1
+        if self.asked != 10:
+            return await super().act(view)
+        answer = asyncio.create_task(super().act(view))
+        assert isinstance(self._policy, VllmPolicy)
+        assert self._policy.server is not None
+        await self._policy.sample(request(7, max_tokens=1))
+        assert self._policy.server.number is not None
+        os.kill(self._policy.server.number, signal.SIGKILL)
+        return await answer
+
+
 def test_a_killed_server_spoils_episodes_and_is_started_again(
     policy: VllmPolicy, folders: dict[str, Path]
 ) -> None:
     asyncio.run(policy.load(Checkpoint(folders["new"], 3)))
-    easy, heard, tokenizer = suite(EASY), [], loaded(folders["new"]).tokenizer
-    agent = ModelAgent(policy, make_renderer("compact", tokenizer), tokenizer=tokenizer, max_tokens=60)
-
-    def listener(*event: object) -> None:
-        heard.append(event)
-        if len(heard) == 10:
-            assert policy.server is not None
-            assert policy.server.number is not None
-            os.kill(policy.server.number, signal.SIGKILL)
+    easy, tokenizer = suite(EASY), loaded(folders["new"]).tokenizer
+    agent = Reckless(policy, make_renderer("compact", tokenizer), tokenizer=tokenizer, max_tokens=60)
 
     async def play() -> Forest:
         config = CollectorConfig(workers=4, turn_tokens=60, retries=2)
         makers = {easy.name: easy.make}
-        async with Collector(makers, agent, Uniform(n=3), listener=listener, config=config) as collector:
+        async with Collector(makers, agent, Uniform(n=3), config=config) as collector:
             return await collector.collect(0, easy.tasks(Split.TRAIN)[:6], Budget())
 
     forest = asyncio.run(play())

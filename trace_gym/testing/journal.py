@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from trace_gym.core.episode import Rollout, Turn
 from trace_gym.core.errors import JournalDiverged
 from trace_gym.core.journal import Journal, Recovered
-from trace_gym.core.scheduler import Answer, Candidate, Event, Grant, GrantFailed
+from trace_gym.core.scheduler import Answer, Candidate, Cut, Event, Grant, GrantFailed, TurnDone
 from trace_gym.core.task import Task
 from trace_gym.core.tree import Anchor, Forest, RolloutTree
 from trace_gym.testing.demand import demand_same_turn
@@ -181,6 +181,9 @@ def record_forest(journal: Journal, forest: Forest) -> None:
         for node in range(1, len(tree.turns)):
             journal.turned(forest.step, tree, node)
         for number, record in enumerate(tree.rollouts):
+            if record.worth is not None:
+                heard = TurnDone(tree.index, number, record.tip, (len(tree.turns), len(tree.rollouts)))
+                journal.observed(forest.step, heard, (Cut(tree.index, number, record.worth),))
             if record.stop is not None:
                 journal.stopped(forest.step, tree, number)
 

@@ -24,11 +24,14 @@ ENDS: dict[str, tuple[StopReason, bool]] = {
     ">": (StopReason.MAX_TURNS, False),
     "#": (StopReason.CONTEXT, False),
     "$": (StopReason.LIMIT, False),
+    "/": (StopReason.CUT, False),
     "?": (StopReason.CENSORED, False),
     "x": (StopReason.CANCELLED, False),
     "!": (StopReason.INVALID, False),
 }
 """The marks that end a rollout's line; `.` is one that still runs."""
+WORTH = 0.125
+"""What a rollout that was cut is worth."""
 
 
 def toy_task(index: int = 0, *, split: Split = Split.TRAIN, max_turns: int = 20) -> Task:
@@ -49,9 +52,9 @@ def grow_tree(
         grow_tree("0 3 2 +", "0 3 1 -", "1 2 ?")
 
     plays nodes 1 and 2, then 3 and 4, both from the root, then node 5 on from node 1. Ends: `+` success,
-    `-` failure, `>` out of turns, `#` out of context, `$` at its limit, `?` censored, `x` cancelled, `!`
-    invalid, `.` still running. Rollout i is of grant i. Every turn has `context` context tokens, the same for
-    all children of a node, and ids below `vocab`; its check `done` passes only where a success ends. With
+    `-` failure, `>` out of turns, `#` out of context, `$` at its limit, `/` cut, `?` censored, `x` cancelled,
+    `!` invalid, `.` still running. Rollout i is of grant i. Every turn has `context` context tokens, the same
+    for all children of a node, and ids below `vocab`; its check `done` passes only where a success ends. With
     `hidden`, turns carry a state of that size, the same for all children of a node. Each turn costs its
     tokens, 1/4 s of model and 1/8 s of environment.
     """
@@ -70,7 +73,8 @@ def grow_tree(
             tree.append(replace(turn, terminated=terminated, truncated=truncated))
         if stop is not None:
             failure = FailureCause.ENVIRONMENT if stop is StopReason.INVALID else None
-            tree.stop(number, stop, failure, "it broke" if failure else "")
+            worth = WORTH if stop is StopReason.CUT else None
+            tree.stop(number, stop, failure, "it broke" if failure else "", worth=worth)
     return tree
 
 
