@@ -14,6 +14,7 @@ from trace_gym.core.budget import Budget
 from trace_gym.core.predictor import Prediction, Predictor, Prefix
 from trace_gym.core.scheduler import Answer, Candidate, Event, Grant, Scheduler
 from trace_gym.core.tree import Forest, RolloutTree
+from trace_gym.schedule.wrapping import Wrapping
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -50,22 +51,12 @@ class Stopwatch:
         return seconds
 
 
-class ClockedScheduler:
+class ClockedScheduler(Wrapping):
     """A Scheduler that does what `inner` does; `watch` counts its time."""
 
     def __init__(self, inner: Scheduler, *, watch: Stopwatch | None = None) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self.watch = watch or Stopwatch()
-
-    @property
-    def pool_size(self) -> int | None:
-        """As the inner one has it."""
-        return self._inner.pool_size
-
-    @property
-    def forks(self) -> bool:
-        """As the inner one has it."""
-        return self._inner.forks
 
     @property
     def hears_turns(self) -> bool:

@@ -16,9 +16,10 @@ import numpy as np
 from trace_gym.core.budget import Budget
 from trace_gym.core.scheduler import Answer, Candidate, Cut, Event, Grant, Scheduler, TurnDone
 from trace_gym.core.tree import Forest, RolloutTree
+from trace_gym.schedule.wrapping import Wrapping
 
 
-class CuttingScheduler:
+class CuttingScheduler(Wrapping):
     """A Scheduler that does what `inner` does, and cuts.
 
     A rollout is hopeless once its prediction after `after` or more turns of its own is below `below`, in
@@ -35,7 +36,7 @@ class CuttingScheduler:
             raise ValueError(f"cut_spare must lie in [0, 1), got {spare}")
         if after < 1:
             raise ValueError(f"cut_after must be at least one turn, got {after}")
-        self._inner = inner
+        super().__init__(inner)
         self._below, self._spare, self._after = below, spare, after
         self._seed = seed
         self._step = 0
@@ -45,16 +46,6 @@ class CuttingScheduler:
         """Forget the step in progress."""
         self._judged: set[tuple[int, int]] = set()
         self._cut = 0
-
-    @property
-    def pool_size(self) -> int | None:
-        """As the inner one has it."""
-        return self._inner.pool_size
-
-    @property
-    def forks(self) -> bool:
-        """As the inner one has it."""
-        return self._inner.forks
 
     @property
     def hears_turns(self) -> bool:
