@@ -16,7 +16,7 @@ from trace_gym.core.check import Verdict
 from trace_gym.core.episode import Actor, FailureCause, StopReason
 from trace_gym.core.errors import EnvironmentFailed, SplitViolation
 from trace_gym.core.predictor import Prediction
-from trace_gym.core.scheduler import Cancel, EpisodeDone, Grant
+from trace_gym.core.scheduler import Cancel, EpisodeDone, Grant, TurnDone
 from trace_gym.core.task import Limits, Split, Task
 from trace_gym.core.tokens import floats, ids
 from trace_gym.core.tree import Anchor
@@ -442,6 +442,41 @@ def test_resuming_from_every_journal_entry_equals_an_uninterrupted_step(tmp_path
             assert committed + second.moves == sampled, "finished turns are not sampled again"
         at += 1
     assert at > 40
+
+
+class Hearing(Uniform):
+    """Hears turns, and keeps which."""
+
+    hears_turns = True
+
+    def __init__(self, n):
+        super().__init__(n=n)
+        self.heard = []
+
+    def observe(self, tree, event):
+        if isinstance(event, TurnDone):
+            self.heard.append(tree.turns[event.node])
+            return []
+        return super().observe(tree, event)
+
+
+def test_a_step_taken_up_tells_of_no_turn_in_which_the_environment_broke(tmp_path, monkeypatch):
+    monkeypatch.setattr(Corridor, "fails_at", {"1"})
+    tasks, at, crashed, broken = [corridor(0), corridor(1)], 0, True, 0
+    while crashed:
+        at, crashed = at + 1, False
+        with Store.create(tmp_path / f"cut-{at}", kind="train", config={}) as store:
+            try:
+                collect(tasks, Hearing(2), journal=Failpoint(store, at, after=True), retries=1)
+            except Crash:
+                crashed = True
+        with Store.open(tmp_path / f"cut-{at}") as store:
+            scheduler = Hearing(2)
+            forest = collect(tasks, scheduler, journal=store, retries=1)
+        assert scheduler.heard
+        assert all(turn.digest for turn in scheduler.heard)
+        broken += sum(not turn.digest for tree in forest.trees for turn in tree.turns[1:])
+    assert broken
 
 
 def test_forks_granted_for_turns_are_played_once_however_often_a_step_is_taken_up(tmp_path):

@@ -30,7 +30,7 @@ from trace_gym.core.scheduler import (
 )
 from trace_gym.core.task import Task
 from trace_gym.core.tree import Forest, RolloutTree
-from trace_gym.rollout.ending import TakenBack
+from trace_gym.rollout.ending import TakenBack, over
 from trace_gym.rollout.player import Parties, Player
 
 log = logging.getLogger(__name__)
@@ -200,7 +200,8 @@ class CollectedStep:
         for tree in [self._trees[index] for index in sorted(self._trees)]:
             for number, record in enumerate(tree.rollouts):
                 fresh = record.stop is None and record.tip != record.anchor
-                if fresh and not tree.turns[record.tip].done and (tree.index, record.tip) not in heard:
+                goes_on = over(tree.turns[record.tip]) is None
+                if fresh and goes_on and (tree.index, record.tip) not in heard:
                     extent = (len(tree.turns), len(tree.rollouts))
                     self._turned(tree, TurnDone(tree.index, number, record.tip, extent))
 
