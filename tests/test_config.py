@@ -25,10 +25,11 @@ from trace_gym.config import (
 )
 from trace_gym.config.emit import toml
 from trace_gym.core.errors import BadConfig, UnknownName
-from trace_gym.train.advantage import ADVANTAGES, TOKEN_WEIGHTS
+from trace_gym.train.advantage import ADVANTAGES
 from trace_gym.train.config import TrainConfig
 from trace_gym.train.correction import CORRECTIONS
 from trace_gym.train.loss import LOSSES
+from trace_gym.train.token_weight import TOKEN_WEIGHTS
 from trace_gym.train.watchdog import WatchConfig
 from trace_gym.warm import WarmConfig
 

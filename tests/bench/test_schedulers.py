@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from trace_gym.assemble import train
-from trace_gym.bench.cell import IMITATION, Cell, Silent, configured
+from trace_gym.bench.cell import IMITATION, Cell, Silent, configured, method_of
 from trace_gym.bench.regime import Pool, keep_wide, wide_pool
 from trace_gym.bench.schedulers import Plan, Settings, prepared, run, tune
 from trace_gym.config import load, parse
@@ -139,11 +139,28 @@ def test_settings_by_method() -> None:
         Settings.of({"methods": {"trace": {"option": {}}}})
 
 
+def test_a_method_may_bring_keys_of_its_own() -> None:
+    """Of training and of the budget, over those of the settings."""
+    spec = "trace?cap=4&train.advantage=checks&budget.step_trajectories=6"
+    assert method_of("uniform?n=4") == ("uniform", {"n": 4}, {})
+    settings = {"train": {"advantage": "node", "lr": 0.5}, "budget": {"tokens": 70}}
+    data = configured(load(None, SMALL), spec, 2, settings)
+    assert data["scheduler"] == {"name": "trace", "options": {"cap": 4}}
+    assert (data["train"]["advantage"], data["train"]["lr"]) == ("checks", 0.5)
+    assert (data["budget"]["step_trajectories"], data["budget"]["tokens"]) == (6, 70)
+    with pytest.raises(UnknownName, match="did you mean 'train'"):
+        configured(load(None, SMALL), "trace?trian.lr=1", 2, {})
+    with pytest.raises(UnknownName, match=r"train\.lrr"):
+        configured(load(None, SMALL), "trace?train.lrr=1", 2, {})
+
+
 def test_plans_are_checked_before_anything_runs(tmp_path: Path) -> None:
     with pytest.raises(BadConfig, match="seed 3 was used for tuning; report on others"):
         plan(tmp_path, settings=Settings(tuned_on=(3,)))
     with pytest.raises(UnknownName, match="did you mean 'trace'"):
         plan(tmp_path, "trac")
+    with pytest.raises(UnknownName, match="did you mean 'budget'"):
+        plan(tmp_path, "trace?budgt.tokens=1")
     with pytest.raises(UnknownName, match="regime 'wild'; did you mean 'wide'"):
         plan(tmp_path, regime="wild")
     with pytest.raises(BadConfig, match="at least one method"):
@@ -165,7 +182,7 @@ def test_tuning_takes_the_best_and_says_where(tmp_path: Path, cache: Path) -> No
             assert store.config["eval"]["split"] == "train"
     assert finals[best.methods["uniform"]["train"]["lr"]] == max(finals.values())
     with pytest.raises(BadConfig, match="a grid names training settings"):
-        tune(plan(tmp_path, "uniform"), {"train.lr": [1.0]}, Silent(), cache=cache)
+        tune(plan(tmp_path, "uniform"), {"policy.model": ["smollm2"]}, Silent(), cache=cache)
 
 
 def test_a_wide_pool_by_hand() -> None:

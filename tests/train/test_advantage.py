@@ -12,11 +12,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from trace_gym.core.check import Verdict
 from trace_gym.core.episode import Actor, StopReason
 from trace_gym.core.errors import UnknownName
 from trace_gym.core.tree import RolloutTree
-from trace_gym.train.advantage import ADVANTAGES, TOKEN_WEIGHTS, Credit, credit
+from trace_gym.train.advantage import ADVANTAGES
+from trace_gym.train.credit import Credit, credit
 from trace_gym.train.outline import Outline
+from trace_gym.train.token_weight import TOKEN_WEIGHTS
 
 FORKED: Mapping[str, dict[int, list[float]]] = {
     "drgrpo": {2: [2 / 3, 2 / 3], 3: [-1 / 3, -1 / 3], 4: [-1 / 3]},
@@ -32,6 +35,7 @@ FORKED: Mapping[str, dict[int, list[float]]] = {
     "gigpo": {2: [4 / 3, 7 / 6], 3: [-2 / 3, -5 / 6], 4: [-2 / 3]},
     "node": {2: [1 / 4, 1 / 2], 3: [1 / 4, -1 / 2], 4: [-1 / 4]},
     "node_loo": {2: [1 / 2, 1.0], 3: [1 / 2, -1.0], 4: [-1 / 2]},
+    "checks": {2: [0.4, 1.0], 3: [0.4, -1.0], 4: [-0.4]},
 }
 """Root 0 -> 1 -> {2 (success), 3 (failure)}, and 0 -> 4 (failure)."""
 
@@ -88,6 +92,47 @@ def test_gigpo_compares_turns_taken_in_the_same_state(gardener: Any) -> None:
     np.testing.assert_allclose(found[2], [2 / 3, 1 / 3 + 1 / 2])
     np.testing.assert_allclose(found[4], [-4 / 3, -2 / 3 - 1 / 2])
     np.testing.assert_allclose(found[6], [2 / 3, 1 / 3])
+
+
+@pytest.fixture
+def walked(gardener: Any) -> RolloutTree:
+    """Two failures of three turns; in the second one half of the goal was reached, by its second turn."""
+    tree: RolloutTree = gardener.plant()
+    for half in (False, True):
+        for node in gardener.play(tree, False, turns=3)[1:]:
+            score = 0.5 * half
+            verdict = Verdict.of("goal", False, score=score, evidence="")
+            tree.turns[node] = replace(tree.turns[node], verdicts=(verdict,))
+    return tree
+
+
+@pytest.mark.parametrize(("discount", "first"), [(1.0, 0.25), (0.8, 0.2), (0.0, 0.0)])
+def test_checks_teach_where_nobody_succeeded(walked: RolloutTree, discount: float, first: float) -> None:
+    """The second rollout gained 1/2 at its second turn. Only the first turns began in one state."""
+    found = {b.leaf: b.advantages for b in one(walked, advantage="checks", discount=discount).branches}
+    np.testing.assert_allclose(found[3], [-first, 0.0, 0.0], atol=1e-15)
+    np.testing.assert_allclose(found[6], [first, 0.0, 0.0], atol=1e-15)
+    assert not one(walked, advantage="drgrpo").contrast
+
+
+def test_checks_compare_turns_taken_in_the_same_state(walked: RolloutTree) -> None:
+    """The second turns too, once both began in one place; Q there is 0 and 1/2."""
+    for node in (1, 4):
+        walked.turns[node] = replace(walked.turns[node], digest="hall")
+    found = {b.leaf: b.advantages for b in one(walked, advantage="checks").branches}
+    np.testing.assert_allclose(found[3], [-0.2, -0.25, 0.0], atol=1e-15)
+    np.testing.assert_allclose(found[6], [0.2, 0.25, 0.0], atol=1e-15)
+
+
+def test_checks_weigh_options_alike_whatever_was_forked_below(gardener: Any) -> None:
+    """A failure that was continued three times is one option of its state, not three."""
+    tree = gardener.plant()
+    gardener.play(tree, True, turns=1)
+    gardener.play(tree, False, turns=2)
+    before = one(tree, advantage="checks").branches[0].advantages
+    for _ in range(3):
+        gardener.play(tree, False, turns=1, anchor=2)
+    assert one(tree, advantage="checks").branches[0].advantages == pytest.approx(before)
 
 
 def test_per_branch_every_branch_weighs_the_same_whatever_its_length(gardener: Any) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from trace_gym.train.advantage import credit
 from trace_gym.train.attention import dense, plan, planned, tree_attention, tree_mask
+from trace_gym.train.credit import credit
 from trace_gym.train.pack import Layout, pack
 
 

@@ -9,8 +9,8 @@ import torch
 from torch.nn.attention.flex_attention import create_block_mask
 from torch.nn.functional import scaled_dot_product_attention
 
-from trace_gym.train.advantage import credit
 from trace_gym.train.attention import tree_mask
+from trace_gym.train.credit import credit
 from trace_gym.train.flex import FlexPlan, block_mask, tiles
 from trace_gym.train.pack import Layout, pack
 

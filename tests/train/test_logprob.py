@@ -20,8 +20,8 @@ from transformers import (
 )
 
 from trace_gym.core.errors import BadConfig
-from trace_gym.train.advantage import credit
 from trace_gym.train.attention import TREE_ATTENTION
+from trace_gym.train.credit import credit
 from trace_gym.train.logprob import LogprobKernel
 from trace_gym.train.pack import Layout, pack
 

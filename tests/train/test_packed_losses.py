@@ -14,8 +14,8 @@ import torch
 
 from trace_gym.core.tokens import floats
 from trace_gym.core.tree import Forest
-from trace_gym.train.advantage import Branch, Credit, credit
 from trace_gym.train.config import TrainConfig
+from trace_gym.train.credit import Branch, Credit, credit
 from trace_gym.train.trainer import Trainer
 
 STEPS = 5

@@ -13,9 +13,11 @@ import pytest
 import torch
 
 from trace_gym.core.tree import Forest
-from trace_gym.train.advantage import ADVANTAGES, TOKEN_WEIGHTS, Credit, credit
+from trace_gym.train.advantage import ADVANTAGES
 from trace_gym.train.attention import BLOCK
 from trace_gym.train.config import TrainConfig
+from trace_gym.train.credit import Credit, credit
+from trace_gym.train.token_weight import TOKEN_WEIGHTS
 from trace_gym.train.trainer import Trainer
 
 STEPS = 5

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from trace_gym.train.advantage import Credit, credit
+from trace_gym.train.credit import Credit, credit
 from trace_gym.train.loss import LOSSES, Clip
 from trace_gym.train.pack import Layout, MicroBatch, pack
 from trace_gym.train.sequence import Sequences, gspo

@@ -14,8 +14,8 @@ from trace_gym.core.episode import Actor, StopReason
 from trace_gym.core.errors import BadConfig, RunFolderError, UnknownName
 from trace_gym.core.tokens import floats
 from trace_gym.core.tree import Forest
-from trace_gym.train.advantage import credit
 from trace_gym.train.config import TrainConfig
+from trace_gym.train.credit import credit
 from trace_gym.train.logprob import LogprobKernel
 from trace_gym.train.pack import Layout, pack
 from trace_gym.train.trainer import Trainer

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from trace_gym.core.episode import Actor
 from trace_gym.core.tokens import ids
-from trace_gym.train.advantage import Credit, credit
+from trace_gym.train.credit import Credit, credit
 from trace_gym.train.trie import Segment, segments, split
 
 

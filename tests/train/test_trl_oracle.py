@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from trace_gym.train.advantage import credit
 from trace_gym.train.config import TrainConfig
+from trace_gym.train.credit import credit
 from trace_gym.train.logprob import LogprobKernel
 from trace_gym.train.objective import Objective, Share
 from trace_gym.train.pack import Layout, pack

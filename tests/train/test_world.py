@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from tests.loop_files.runs import SMALL
 from tests.train.world_program import CASES, run
 from trace_gym.store import Store
-from trace_gym.train.advantage import credit
+from trace_gym.train.credit import credit
 from trace_gym.train.pack import Layout, pack
 from trace_gym.train.trainer import Trainer
 from trace_gym.train.world import World, idle

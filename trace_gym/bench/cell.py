@@ -19,6 +19,7 @@ from trace_gym.bench.curve import Point, mixed_prefixes
 from trace_gym.bench.imitation import imitate
 from trace_gym.config import RunConfig, parse
 from trace_gym.core.budget import Budget, Cost
+from trace_gym.core.errors import unknown
 from trace_gym.core.scheduler import Event
 from trace_gym.core.tree import RolloutTree
 from trace_gym.evaluate import Report
@@ -29,6 +30,8 @@ from trace_gym.train.warmstart import CloningStep
 
 IMITATION = "imitation"
 """The control that learns from the oracle's episodes, not from rollouts."""
+OWN_SECTIONS = ("train", "budget")
+"""Sections of the configuration that a method may have keys of its own in."""
 PER_STEP = (
     "effective_ratio",
     "leaves",
@@ -103,14 +106,30 @@ class Cell:
         return self.folder / f"{self.name}.json"
 
 
+def method_of(spec: str) -> tuple[str, dict[str, Any], dict[str, dict[str, Any]]]:
+    """Name, options and sections of `NAME?option=value&section.key=value`: what has a dot in its name is a
+    key of the configuration, of one of the sections that methods may have their own of. Raises BadConfig,
+    UnknownName."""
+    name, given = spelled(spec)
+    options = {key: value for key, value in given.items() if "." not in key}
+    sections: dict[str, dict[str, Any]] = {}
+    for dotted in given.keys() - options.keys():
+        section, _, key = dotted.partition(".")
+        if section not in OWN_SECTIONS:
+            raise unknown(f"section of {spec!r}", section, OWN_SECTIONS)
+        sections.setdefault(section, {})[key] = given[dotted]
+    return name, options, sections
+
+
 def configured(base: RunConfig, method: str, seed: int, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration of a cell as plain data: `base` with the method's scheduler, and with its `train`,
-    `options`, `predictor` settings. Where the method asks no predictor there is none. Raises BadConfig,
-    UnknownName."""
-    name, options = spelled(method)
+    `budget`, `options`, `predictor` settings. Where the method asks no predictor there is none. Raises
+    BadConfig, UnknownName."""
+    name, options, sections = method_of(method)
     data = base.model_dump(mode="json", exclude_none=True)
     data["run"] = {**data["run"], "seed": seed}
-    data["train"] = {**data["train"], **settings.get("train", {})}
+    for section in OWN_SECTIONS:
+        data[section] = {**data[section], **settings.get(section, {}), **sections.get(section, {})}
     if method != IMITATION:
         options = {**settings.get("options", {}), **options}
         data["scheduler"] = {"name": name, "options": options}

@@ -17,22 +17,24 @@ from statistics import fmean
 from typing import Any
 
 from trace_gym.assemble import Narrator, warm_config
-from trace_gym.bench.cell import IMITATION, Cell, configured, run_cell
+from trace_gym.bench.cell import IMITATION, OWN_SECTIONS, Cell, configured, method_of, run_cell
 from trace_gym.bench.comparison import Comparison, compare
 from trace_gym.bench.regime import REGIMES, wide_pool
 from trace_gym.config import RunConfig, parse
 from trace_gym.core.errors import BadConfig, unknown
 from trace_gym.environment.registry import suite
 from trace_gym.policies import find_model
-from trace_gym.schedule.catalogue import make, spelled
+from trace_gym.schedule.catalogue import make
 
 Progress = Callable[[str, int, int], None]
+OWN = (*OWN_SECTIONS, "options", "predictor")
+"""What a method may have settings of its own for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What is set for methods: `train`, for all; by method spec `train`, `options` and `predictor`, over
-    that. `tuned_on` are the seeds that these were found with: nothing is reported on them."""
+    """What is set for methods: `train`, for all; by method spec `train`, `budget`, `options` and `predictor`,
+    over that. `tuned_on` are the seeds that these were found with: nothing is reported on them."""
 
     train: Mapping[str, Any] = field(default_factory=dict)
     methods: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -47,8 +49,8 @@ class Settings:
         methods = table.get("methods", {})
         for method, own in methods.items():
             for key in own:
-                if key not in ("train", "options", "predictor"):
-                    raise unknown(f"settings key of {method!r}", key, ["train", "options", "predictor"])
+                if key not in OWN:
+                    raise unknown(f"settings key of {method!r}", key, OWN)
         return cls(table.get("train", {}), methods, tuple(table.get("tuned_on", ())))
 
     def json(self) -> dict[str, Any]:
@@ -85,7 +87,7 @@ class Plan:
             raise BadConfig("the imitation control needs a budget of tokens")
         for method in self.methods:
             if method != IMITATION:
-                name, options = spelled(method)
+                name, options, _ = method_of(method)
                 make(name, {**self.settings.for_method(method).get("options", {}), **options}, seed=0)
 
 
@@ -170,23 +172,19 @@ def tune(
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> Settings:
-    """Every combination of the `grid` of training settings for every method, on the plan's seeds and on
-    training tasks: the settings whose final success was the highest on average. Raises as `run` does."""
-    for key in grid:
-        if not key.isidentifier():
-            raise BadConfig(f"a grid names training settings such as lr, got {key!r}")
+    """Every combination of the `grid` of training settings (`lr`) and keys of the budget
+    (`budget.step_trajectories`) for every method, on the plan's seeds and on training tasks: the settings
+    whose final success was the highest on average. Raises as `run` does."""
+    places = [_place(key) for key in grid]
     data = plan.config.model_dump(mode="json", exclude_none=True)
     data["eval"] = {**data["eval"], "split": "train"}
     best: dict[str, tuple[float, dict[str, Any]]] = {}
     for number, values in enumerate(product(*grid.values())):
         chosen = dict(zip(grid, values, strict=True))
-        methods = {
-            method: {
-                **plan.settings.for_method(method),
-                "train": {**plan.settings.for_method(method)["train"], **chosen},
-            }
-            for method in plan.methods
-        }
+        methods = {method: dict(plan.settings.for_method(method)) for method in plan.methods}
+        for own in methods.values():
+            for (section, key), value in zip(places, values, strict=True):
+                own[section] = {**own.get(section, {}), key: value}
         trial = Plan(
             parse(data),
             plan.methods,
@@ -202,6 +200,16 @@ def tune(
             if method not in best or final > best[method][0]:
                 best[method] = (final, methods[method])
     return Settings(methods={method: own for method, (_, own) in best.items()}, tuned_on=tuple(plan.seeds))
+
+
+def _place(key: str) -> tuple[str, str]:
+    """Section and key that a key of a grid means."""
+    section, _, last = key.rpartition(".")
+    if section not in ("", *OWN_SECTIONS) or not last.isidentifier():
+        raise BadConfig(
+            f"a grid names training settings such as lr, or budget.step_trajectories, got {key!r}"
+        )
+    return section or "train", last
 
 
 def _final(plan: Plan, method: str, seed: int) -> float:

@@ -24,8 +24,8 @@ from trace_gym.bench.memory import peak_bytes, watch_peak
 from trace_gym.bench.train_trees import SHAPES, Shape, grown
 from trace_gym.core.errors import unknown
 from trace_gym.model.quiet import quiet
-from trace_gym.train.advantage import Credit, credit
 from trace_gym.train.config import TrainConfig
+from trace_gym.train.credit import Credit, credit
 from trace_gym.train.logprob import LogprobKernel
 from trace_gym.train.objective import Objective
 from trace_gym.train.pack import Layout, MicroBatch, PackStats, pack

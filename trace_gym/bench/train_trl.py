@@ -26,8 +26,8 @@ from trl import GRPOConfig, GRPOTrainer
 
 from trace_gym.core.episode import Actor
 from trace_gym.model.quiet import quiet
-from trace_gym.train.advantage import Branch, Credit
 from trace_gym.train.config import TrainConfig
+from trace_gym.train.credit import Branch, Credit
 
 
 class TRL:

@@ -162,9 +162,10 @@ def _advantages(store: Store, tree: RolloutTree) -> Mapping[int, float]:
     rule: Any = store.config.get("train", {})
     if store.kind != "train" or not tree.outcomes():
         return {}
-    from trace_gym.train.advantage import credit
+    from trace_gym.train.credit import credit
 
-    (found,) = credit([tree], advantage=rule.get("advantage", "drgrpo"), whiten=False)
+    chosen = {key: rule[key] for key in ("advantage", "discount") if key in rule}
+    (found,) = credit([tree], **chosen, whiten=False)
     total = found.plus + found.minus
     mean = np.divide(total, found.weight, out=np.zeros_like(total), where=found.weight > 0)
     return {node: float(value) for node, value in enumerate(mean) if value}

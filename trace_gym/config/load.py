@@ -19,7 +19,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from trace_gym.config.emit import toml
-from trace_gym.config.sections import RunConfig, SuiteSection, spelled_out
+from trace_gym.config.keys import spelled_out
+from trace_gym.config.sections import RunConfig, SuiteSection
 from trace_gym.core.errors import BadConfig, TraceGymError, UnknownName, boundary, unknown
 
 _PYTHONIC = re.compile(r"a valid (tuple|dictionary)( or instance of \w+)?")

@@ -6,26 +6,21 @@ checked by those, when they are made.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-AtLeastOne = Annotated[int, Field(ge=1)]
-NotNegative = Annotated[float, Field(ge=0.0)]
-Positive = Annotated[float, Field(gt=0.0)]
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-Listed = Field(strict=False)
-"""A tuple in Python that is a list in TOML."""
-Specs = Annotated[tuple[str, ...], Listed, BeforeValidator(lambda s: [s] if isinstance(s, str) else s)]
-"""Suites by spec; one may stand alone."""
-
-
-class Section(BaseModel):
-    """A group of keys. Frozen; an unknown key, a wrong type, a NaN or an infinity is an error. A key that may
-    be None is None when left out, since TOML has no word for it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+from trace_gym.config.keys import (
+    AtLeastOne,
+    Fraction,
+    Listed,
+    NotNegative,
+    Options,
+    Positive,
+    Section,
+    Specs,
+    spelled_out,
+)
 
 
 class RunSection(Section):
@@ -81,20 +76,6 @@ class PolicySection(Section):
     context: AtLeastOne | None = None
 
 
-class Options(Section):
-    """A part by `name`, and the options its constructor takes."""
-
-    name: Annotated[str, Field(min_length=1)]
-    options: dict[str, Any] = Field(default_factory=dict)
-
-    @field_validator("options")
-    @classmethod
-    def _spellable(cls, options: dict[str, Any]) -> dict[str, Any]:
-        for name, value in options.items():
-            _demand_toml(name, value)
-        return options
-
-
 class SchedulerSection(Options):
     """Who spends the budget."""
 
@@ -144,8 +125,9 @@ class TrainSection(Section):
     minibatches: AtLeastOne = 1
     max_grad_norm: NotNegative = 1.0
     advantage: Literal[
-        "drgrpo", "grpo", "rloo", "treepo", "treepo_mean", "treegrpo", "gigpo", "node", "node_loo"
+        "drgrpo", "grpo", "rloo", "treepo", "treepo_mean", "treegrpo", "gigpo", "node", "node_loo", "checks"
     ] = "drgrpo"
+    discount: Fraction = 0.8
     token_weight: Literal["path", "node", "leaf_sum", "train_once"] = "path"
     whiten: bool | None = None
     balance: bool = False
@@ -270,30 +252,3 @@ class RunConfig(Section):
         if floors > 1.0 + 1e-9:
             raise ValueError(f"the floors of the suites add up to {floors:g}, more than everything")
         return self
-
-
-def spelled_out(suites: object) -> object:
-    """Suites as a list of tables, from any of the forms they may be given in; anything else as it came."""
-    if isinstance(suites, Mapping):
-        return [
-            {"spec": spec, **(value if isinstance(value, Mapping) else {"share": value})}
-            for spec, value in suites.items()
-        ]
-    if isinstance(suites, str):
-        return [{"spec": suites}]
-    if isinstance(suites, (list, tuple)):
-        return [{"spec": suite} if isinstance(suite, str) else suite for suite in suites]
-    return suites
-
-
-def _demand_toml(name: str, value: object) -> None:
-    """See that an option can be written down."""
-    if isinstance(value, dict):
-        for inner, item in value.items():
-            _demand_toml(f"{name}.{inner}", item)
-    elif isinstance(value, list):
-        for item in value:
-            _demand_toml(name, item)
-    elif not isinstance(value, (bool, int, float, str)):
-        allowed = "options are numbers, strings, booleans, lists and tables"
-        raise ValueError(f"{name} is {type(value).__name__}; {allowed}")

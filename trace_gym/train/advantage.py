@@ -1,50 +1,18 @@
-"""Credit on rollout trees: which turn is to be made likelier, and by how much.
+"""Which turn is to be made likelier, and by how much: advantages on rollout trees, by name.
 
-Pure: a tree goes in, numbers per turn come out. A *branch* is the path to a leaf whose outcome is known; a
-censored, cancelled, running or invalid rollout is no branch, so it neither counts as a failure nor is
-trained. Leaves out losses and tokens: every sampled token of a turn carries the turn's numbers.
+Pure: an outline goes in, numbers per turn of every branch come out. Leaves out how much a branch counts in
+turns that it shares (`token_weight.py`) and what becomes of a tree (`credit.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from trace_gym.core.episode import Actor
 from trace_gym.core.errors import unknown
-from trace_gym.core.tree import RolloutTree
 from trace_gym.train.outline import Outline, Rule, Vector, spread
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Branch:
-    """A path of D turns to a leaf: `nodes` (D,) without the root, the `advantages` (D,) of its turns and the
-    `weights` (D,) with which this branch counts in each of them."""
-
-    leaf: int
-    nodes: tuple[int, ...]
-    advantages: Vector
-    weights: Vector
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Credit:
-    """A tree with its branches and, over its N nodes, their collapse: `plus` (N,) = sum_b W_b max(A_b, 0),
-    `minus` (N,) = sum_b W_b min(A_b, 0) and `weight` (N,) = sum_b W_b over the branches b through a node.
-    All three are 0 at nodes that the policy did not play."""
-
-    tree: RolloutTree
-    branches: tuple[Branch, ...]
-    plus: Vector
-    minus: Vector
-    weight: Vector
-
-    @property
-    def contrast(self) -> bool:
-        """Is there anything to learn from this tree?"""
-        return bool(np.any(self.plus) or np.any(self.minus))
 
 
 def drgrpo(outline: Outline) -> dict[int, Vector]:
@@ -152,140 +120,45 @@ def _turns(outline: Outline, *, leave_one_out: bool) -> dict[int, Vector]:
     return advantages
 
 
+def checks(outline: Outline, *, discount: float = 0.8) -> dict[int, Vector]:
+    """Q(turn) - mean Q of the turns that began in the same state, where
+
+    Q(n) = phi(n) - phi(parent of n) + mean over options c of n: r if play ended there, else discount Q(c),
+
+    phi the potential of a node's checks. A turn is judged by what its checks gained and by what came of it
+    soon after, against the other turns that were taken where it was: so a tree without a single success
+    teaches too, and a fork is a comparison made on purpose. Rewards by turn as in MT-GRPO (arXiv 2505.11821),
+    compared in the same state as in GiGPO; every mean weighs options alike, however many leaves they have.
+    Unlike outcome rules it pays for checks: what they score must be worth doing.
+    """
+    mass: dict[int, float] = {0: 1.0}
+    gain: dict[int, float] = {}
+    for node in sorted(outline.options):
+        mass |= {way: mass[node] / len(outline.options[node]) for way in outline.options[node] if way != node}
+    for node in sorted(outline.options, reverse=True):
+        ways = outline.options[node]
+        after = sum(outline.outcomes[w] if w == node else discount * gain[w] for w in ways) / len(ways)
+        gain[node] = outline.progress[node] + after
+    met: dict[str, list[int]] = {}
+    for node, parent in outline.parents.items():
+        met.setdefault(outline.states[parent], []).append(node)
+    turn: dict[int, float] = {}
+    for nodes in met.values():
+        mean = sum(mass[n] * gain[n] for n in nodes) / sum(mass[n] for n in nodes)
+        turn |= {n: gain[n] - mean if len(nodes) > 1 else 0.0 for n in nodes}
+    return {leaf: np.array([turn[n] for n in path]) for leaf, path in outline.paths.items()}
+
+
 ADVANTAGES: Mapping[str, Rule] = {
-    rule.__name__: rule for rule in (drgrpo, grpo, rloo, treepo, treepo_mean, treegrpo, gigpo, node, node_loo)
+    rule.__name__: rule
+    for rule in (drgrpo, grpo, rloo, treepo, treepo_mean, treegrpo, gigpo, node, node_loo, checks)
 }
 WHITENED = frozenset({"treepo", "treepo_mean"})
 """Rules whose definition whitens over the batch."""
 
 
-def path_weights(outline: Outline) -> dict[int, Vector]:
-    """W(root) = 1, W(child) = W(parent) / |C(parent)|; a branch counts with the weight of its leaf in every
-    turn it shares. The only choice whose expected gradient is the chain's when forking ignores outcomes."""
-    per_leaf: dict[int, float] = {}
-    for leaf, path in outline.paths.items():
-        per_leaf[leaf] = 1.0 / float(np.prod([len(outline.options[n]) for n in (0, *path)]))
-    return spread(outline, per_leaf)
-
-
-def leaf_sum_weights(outline: Outline) -> dict[int, Vector]:
-    """1/n to each of the n leaves: a turn shared by k of them weighs k/n, as if trained leaf by leaf."""
-    return spread(outline, dict.fromkeys(outline.paths, 1.0 / max(1, len(outline.paths))))
-
-
-def node_weights(outline: Outline) -> dict[int, Vector]:
-    """1/n to each turn, split evenly over the leaves through it: every turn weighs the same."""
-    return {
-        leaf: np.array([1.0 / (len(outline.paths) * len(outline.below[n])) for n in path])
-        for leaf, path in outline.paths.items()
-    }
-
-
-def train_once_weights(outline: Outline) -> dict[int, Vector]:
-    """1/n to each turn, all of it to the first-played leaf through it: no turn is trained for two
-    outcomes."""
-    return {
-        leaf: np.array([(outline.below[n][0] == leaf) / len(outline.paths) for n in path])
-        for leaf, path in outline.paths.items()
-    }
-
-
-TOKEN_WEIGHTS: Mapping[str, Rule] = {
-    "path": path_weights,
-    "node": node_weights,
-    "leaf_sum": leaf_sum_weights,
-    "train_once": train_once_weights,
-}
-"""How much a branch counts in the turns it shares. Every tree has mass one: with forks at the root only, all
-four weigh each of its n leaves 1/n, so tasks count alike whatever number of rollouts they were given."""
-
-
-def credit(
-    trees: Sequence[RolloutTree],
-    *,
-    advantage: str = "drgrpo",
-    token_weight: str = "path",
-    whiten: bool | None = None,
-    balance: bool = False,
-    per_branch: bool = False,
-) -> list[Credit]:
-    """The credit of every turn of every tree, in order.
-
-    `whiten`: standardise the branches' mean advantages over the batch; None leaves it to the rule.
-    `per_branch`: a branch weighs the same whatever its length, its tokens share its weight. `balance`: then
-    shift each tree's advantages, see `balanced`. Raises UnknownName for an unknown `advantage` or
-    `token_weight`.
-    """
-    if advantage not in ADVANTAGES:
-        raise unknown("advantage", advantage, list(ADVANTAGES))
-    if token_weight not in TOKEN_WEIGHTS:
-        raise unknown("token weight", token_weight, list(TOKEN_WEIGHTS))
-    outlines = [Outline.of(tree) for tree in trees]
-    gains = [ADVANTAGES[advantage](outline) for outline in outlines]
-    if advantage in WHITENED if whiten is None else whiten:
-        gains = whitened(gains)
-    found = []
-    for tree, outline, gain in zip(trees, outlines, gains, strict=True):
-        weights = TOKEN_WEIGHTS[token_weight](outline)
-        if per_branch:
-            weights = {leaf: w / _sampled(tree, outline.paths[leaf]) for leaf, w in weights.items()}
-        if balance:
-            gain = balanced(tree, outline, gain, weights)
-        branches = [Branch(leaf, outline.paths[leaf], gain[leaf], weights[leaf]) for leaf in outline.paths]
-        found.append(collapse(tree, branches))
-    return found
-
-
-def _sampled(tree: RolloutTree, path: Sequence[int]) -> int:
-    """How many tokens of a path the policy sampled, at least 1."""
-    turns = (tree.turns[node] for node in path)
-    return max(1, sum(len(turn.action_ids) for turn in turns if turn.actor is Actor.POLICY))
-
-
-def whitened(gains: Sequence[Mapping[int, Vector]]) -> list[dict[int, Vector]]:
-    """Advantages less their mean, over their deviation; both over the branches of all trees with contrast,
-    each branch counted once by its mean. Trees without contrast keep their zeros."""
-    live = [any(np.any(a) for a in gain.values()) for gain in gains]
-    means = [float(a.mean()) for gain, on in zip(gains, live, strict=True) if on for a in gain.values()]
-    if not means:
-        return [dict(gain) for gain in gains]
-    centre, deviation = float(np.mean(means)), float(np.std(means)) + 1e-8
-    return [
-        {leaf: (a - centre) / deviation if on else a for leaf, a in gain.items()}
-        for gain, on in zip(gains, live, strict=True)
-    ]
-
-
-def balanced(
-    tree: RolloutTree, outline: Outline, gain: dict[int, Vector], weights: Mapping[int, Vector]
-) -> dict[int, Vector]:
-    """Advantages shifted by one number so that over the tree's sampled tokens, weighted, they add up to zero.
-
-    Where failures are longer than successes (an agent that is lost goes on to the turn limit), r - mean pulls
-    most tokens down, the habits that all rollouts share among them, and the policy forgets how to speak
-    before it learns what to do. With `drgrpo` and forks at the root only, the shifted baseline is OPO's
-    (arXiv 2505.23585), the one of least variance: b = sum_i l_i r_i / sum_i l_i, l_i the length of rollout i.
-    A tree without contrast keeps its zeros.
-    """
-    total = mass = 0.0
-    for leaf, path in outline.paths.items():
-        turns = [tree.turns[node] for node in path]
-        tokens = weights[leaf] * [len(t.action_ids) * (t.actor is Actor.POLICY) for t in turns]
-        total, mass = total + float(tokens @ gain[leaf]), mass + float(tokens.sum())
-    if not mass or not any(np.any(a) for a in gain.values()):
-        return gain
-    return {leaf: a - total / mass for leaf, a in gain.items()}
-
-
-def collapse(tree: RolloutTree, branches: Sequence[Branch]) -> Credit:
-    """Sum the branches through each node into A+, A- and weight, exact for every loss that is linear in
-    max(A, 0) and in min(A, 0): sum_b PPO_b = A+ min(r, 1+eh) + A- max(r, 1-el)."""
-    plus, minus, weight = (np.zeros(len(tree.turns)) for _ in range(3))
-    played = np.array([turn.actor is Actor.POLICY for turn in tree.turns])
-    for branch in branches:
-        at = np.array(branch.nodes)
-        mass = branch.weights * played[at]
-        plus[at] += mass * np.maximum(branch.advantages, 0.0)
-        minus[at] += mass * np.minimum(branch.advantages, 0.0)
-        weight[at] += mass
-    return Credit(tree, tuple(branches), plus, minus, weight)
+def advantage_named(name: str, *, discount: float) -> Rule:
+    """The rule of a name, with the `discount` if it takes one. Raises UnknownName."""
+    if name not in ADVANTAGES:
+        raise unknown("advantage", name, list(ADVANTAGES))
+    return partial(checks, discount=discount) if name == checks.__name__ else ADVANTAGES[name]

@@ -10,9 +10,11 @@ from typing import Any, Literal
 import numpy as np
 
 from trace_gym.core.errors import unknown
-from trace_gym.train.advantage import ADVANTAGES, TOKEN_WEIGHTS, Credit
+from trace_gym.train.advantage import ADVANTAGES
 from trace_gym.train.correction import CORRECTIONS, Correction, correction_named
+from trace_gym.train.credit import Credit
 from trace_gym.train.loss import LOSSES, Clip, Loss, Surrogate, loss_named
+from trace_gym.train.token_weight import TOKEN_WEIGHTS
 
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "advantage": tuple(ADVANTAGES),
@@ -33,7 +35,8 @@ class TrainConfig:
     """Choices of the trainer; ValueError or UnknownName at construction for one that cannot be.
 
     Credit: `advantage`, `token_weight`, `whiten` (None: as the advantage rule has it),
-    `balance` (advantages of a tree add up to zero over its tokens). Loss: `loss` by name;
+    `balance` (advantages of a tree add up to zero over its tokens), `discount` a turn of rules that credit
+    turns one by one (`checks`). Loss: `loss` by name;
     `clip_low`, `clip_high` replace its own trust region, `dual_clip` adds the third bound; `kl` weighs the
     divergence from the weights that training began with; `response_tokens` is L_max of losses that divide
     by it. `correction` bounds, by name, what the sampler's own arithmetic can do; `correction_low` and
@@ -66,6 +69,7 @@ class TrainConfig:
     token_weight: str = "path"
     whiten: bool | None = None
     balance: bool = False
+    discount: float = 0.8
     loss: str = "dapo"
     clip_low: float | None = None
     clip_high: float | None = None
@@ -99,6 +103,8 @@ class TrainConfig:
             raise ValueError(f"lora_alpha must be positive, got {self.lora_alpha}")
         if self.term_budget is not None and self.term_budget < 1:
             raise ValueError(f"term_budget must be at least 1, got {self.term_budget}")
+        if not 0 <= self.discount <= 1:
+            raise ValueError(f"discount must lie in [0, 1], got {self.discount}")
         if self.temperature <= 0:
             raise ValueError(f"temperature must be positive, got {self.temperature}")
         if not all(0 <= beta < 1 for beta in self.betas):

@@ -1,6 +1,6 @@
 """A rollout tree reduced to what credit needs: its branches, what came of them, and what they share.
 
-Leaves out tokens, actors and what the numbers are for (`advantage.py`).
+Leaves out tokens, actors and what the numbers are for (`advantage.py`, `token_weight.py`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from trace_gym.core.check import potential
 from trace_gym.core.tree import RolloutTree
 
 Vector: TypeAlias = NDArray[np.float64]
@@ -23,13 +24,16 @@ class Outline:
     node -> the leaves at or under it, first played first; `options` node -> its children that lead to a leaf,
     and the node itself where a rollout ended there. |options| is |C(node)|: a leaf from which others were
     continued counts its own ending as one. `states` node -> what the agent stood before there: nodes that
-    looked the same in every respect have the same state, a node of which nothing is known one of its own."""
+    looked the same in every respect have the same state, a node of which nothing is known one of its own.
+    `parents` of all nodes but the root; `progress` by which a node's turn raised its checks' potential."""
 
     outcomes: Mapping[int, float]
     paths: Mapping[int, tuple[int, ...]]
     below: Mapping[int, tuple[int, ...]]
     options: Mapping[int, tuple[int, ...]]
     states: Mapping[int, str]
+    parents: Mapping[int, int]
+    progress: Mapping[int, float]
 
     @classmethod
     def of(cls, tree: RolloutTree) -> Outline:
@@ -43,12 +47,16 @@ class Outline:
                 below.setdefault(node, []).append(leaf)
             for parent, child in zip((0, *path), (*path, leaf), strict=True):
                 options.setdefault(parent, {})[child] = None
+        parents = {node: tree.turns[node].parent for node in sorted(options) if node}
+        phi = {node: potential(tree.turns[node].verdicts) for node in options}
         return cls(
             outcomes,
             paths,
             {node: tuple(leaves) for node, leaves in below.items()},
             {node: tuple(ways) for node, ways in options.items()},
             {node: tree.turns[node].digest or f"node {node}" for node in options},
+            parents,
+            {0: 0.0} | {node: phi[node] - phi[parent] for node, parent in parents.items()},
         )
 
     def mean(self, node: int) -> float:

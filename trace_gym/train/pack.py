@@ -2,7 +2,7 @@
 
 Tries in depth-first order: token k is visible to token q iff k <= q < end[k]; a token's position is its
 depth in tokens; the logits that predict it stand at its parent. Trees share rows and rows share
-micro-batches. Leaves out the model (`logprob.py`) and what the numbers mean (`advantage.py`, `loss.py`).
+micro-batches. Leaves out the model (`logprob.py`) and what the numbers mean (`credit.py`, `loss.py`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from trace_gym.core.episode import Actor, Turn
 from trace_gym.core.tokens import IntArray
-from trace_gym.train.advantage import Branch, Credit
+from trace_gym.train.credit import Branch, Credit
 from trace_gym.train.trie import Segment, segments, size, split
 
 NO_VERSION = -1

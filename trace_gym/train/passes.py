@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trace_gym.train.advantage import Credit
 from trace_gym.train.config import TrainConfig
+from trace_gym.train.credit import Credit
 from trace_gym.train.logprob import LogprobKernel
 from trace_gym.train.objective import Objective, Share
 from trace_gym.train.pack import Layout, MicroBatch, PackStats, pack

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trace_gym.core.episode import Actor
-from trace_gym.train.advantage import Credit
+from trace_gym.train.credit import Credit
 from trace_gym.train.loss import Clip
 from trace_gym.train.outline import Vector
 from trace_gym.train.pack import MicroBatch

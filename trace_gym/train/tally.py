@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trace_gym.train.advantage import Credit
+from trace_gym.train.credit import Credit
 from trace_gym.train.loss import Diagnostics
 from trace_gym.train.pack import NO_VERSION, MicroBatch, PackStats
 from trace_gym.train.world import World

@@ -24,9 +24,9 @@ from trace_gym.core.policy import Checkpoint
 from trace_gym.core.tokens import IntArray
 from trace_gym.core.tree import Forest
 from trace_gym.model.load import load_weights, model_folder
-from trace_gym.train.advantage import credit
 from trace_gym.train.checkpoint import base_folder, demand_base, read_state, write_checkpoint
 from trace_gym.train.config import TrainConfig
+from trace_gym.train.credit import credit
 from trace_gym.train.logprob import LogprobKernel
 from trace_gym.train.noise import flat, noise
 from trace_gym.train.objective import Share
@@ -188,6 +188,7 @@ class Trainer:
             whiten=config.whiten,
             balance=config.balance,
             per_branch=config.rule.per == "branch",
+            discount=config.discount,
         )
         rng = np.random.default_rng([config.seed, self.updates])
         shares, batches, stats = self._passes.shares(credits_, rng)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from trace_gym.core.episode import Turn
 from trace_gym.core.tokens import IntArray
-from trace_gym.train.advantage import Credit
+from trace_gym.train.credit import Credit
 
 
 @dataclass(frozen=True, slots=True, eq=False)

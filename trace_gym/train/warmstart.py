@@ -18,7 +18,7 @@ from transformers import PreTrainedModel
 
 from trace_gym.core.episode import Actor
 from trace_gym.core.tree import Forest
-from trace_gym.train.advantage import Credit
+from trace_gym.train.credit import Credit
 from trace_gym.train.logprob import LogprobKernel
 from trace_gym.train.pack import MicroBatch, Row, batched, row, stack
 from trace_gym.train.trie import segments
