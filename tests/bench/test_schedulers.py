@@ -148,6 +148,9 @@ def test_a_method_may_bring_keys_of_its_own() -> None:
     assert data["scheduler"] == {"name": "trace", "options": {"cap": 4}}
     assert (data["train"]["advantage"], data["train"]["lr"]) == ("checks", 0.5)
     assert (data["budget"]["step_trajectories"], data["budget"]["tokens"]) == (6, 70)
+    plus = configured(load(None, SMALL), "trace_plus", 2, {})["train"]
+    assert (plus["advantage"], plus["discount"]) == ("checks", 0.5)
+    assert configured(load(None, SMALL), "trace_plus", 2, settings)["train"]["advantage"] == "node"
     with pytest.raises(UnknownName, match="did you mean 'train'"):
         configured(load(None, SMALL), "trace?trian.lr=1", 2, {})
     with pytest.raises(UnknownName, match=r"train\.lrr"):

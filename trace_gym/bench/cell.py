@@ -32,6 +32,8 @@ IMITATION = "imitation"
 """The control that learns from the oracle's episodes, not from rollouts."""
 OWN_SECTIONS = ("train", "budget")
 """Sections of the configuration that a method may have keys of its own in."""
+CREDIT: Mapping[str, Mapping[str, Any]] = {"trace_plus": {"advantage": "checks", "discount": 0.5}}
+"""Keys of training that are part of a method; its settings and its spec may say otherwise."""
 PER_STEP = (
     "effective_ratio",
     "leaves",
@@ -123,11 +125,12 @@ def method_of(spec: str) -> tuple[str, dict[str, Any], dict[str, dict[str, Any]]
 
 def configured(base: RunConfig, method: str, seed: int, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration of a cell as plain data: `base` with the method's scheduler, and with its `train`,
-    `budget`, `options`, `predictor` settings. Where the method asks no predictor there is none. Raises
-    BadConfig, UnknownName."""
+    `budget`, `options`, `predictor` settings over what is part of it (`CREDIT`). Where the method asks no
+    predictor there is none. Raises BadConfig, UnknownName."""
     name, options, sections = method_of(method)
     data = base.model_dump(mode="json", exclude_none=True)
     data["run"] = {**data["run"], "seed": seed}
+    data["train"] |= CREDIT.get(name, {})
     for section in OWN_SECTIONS:
         data[section] = {**data[section], **settings.get(section, {}), **sections.get(section, {})}
     if method != IMITATION:

@@ -4,10 +4,11 @@
 continuations are granted one at a time, a prefix is done once flipped and given up once it resisted so often.
 `queue`: one queue over the roots and prefixes of all prompts in place of a fixed number of continuations a
 root; `per_cost`: the power of the expected cost that worth is divided by, at `prices`. `epsilon`: the share
-that goes to prompts drawn at random. With every switch off it is TRACE; as it comes only `epsilon` is on,
-for learning runs did not bear the others out (README, Decisions). Leaves out what is not the scheduler's to
-say: unbiased targets and checks as features are options of the predictors, branch weights of the trainer;
-and cutting, which any method can have (`cutting.py`).
+that goes to prompts drawn at random. With every switch off it is TRACE, and so it comes, for learning runs
+bore none of them out (README, Decisions): what makes the method more than TRACE is how turns are credited
+(`train.advantage = "checks"`), which is the trainer's matter, as branch weights are. Leaves out unbiased
+targets and checks as features, which are options of the predictors, and cutting, which any method can have
+(`cutting.py`).
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def trace_plus(
     queue: bool = False,
     per_cost: float = 0.0,
     prices: Mapping[str, float] | None = None,
-    epsilon: float = 0.05,
+    epsilon: float = 0.0,
     cap: int = 8,
     pool_factor: float = 1.0,
     fresh_roots: bool = True,
