@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from trace_gym.assemble import train
-from trace_gym.bench.cell import IMITATION, Cell, Silent, configured, method_of
+from trace_gym.bench.cell import IMITATION, Cell, Silent, configured, credit_rows, method_of
 from trace_gym.bench.regime import Pool, keep_wide, wide_pool
 from trace_gym.bench.schedulers import Plan, Settings, prepared, run, tune
 from trace_gym.config import load, parse
@@ -151,6 +151,11 @@ def test_a_method_may_bring_keys_of_its_own() -> None:
     plus = configured(load(None, SMALL), "trace_plus", 2, {})["train"]
     assert (plus["advantage"], plus["discount"]) == ("checks", 0.5)
     assert configured(load(None, SMALL), "trace_plus", 2, settings)["train"]["advantage"] == "node"
+    found = [
+        (data["scheduler"]["name"], data["train"]["advantage"], data["train"]["discount"])
+        for data in (configured(load(None, SMALL), row, 2, {}) for row in credit_rows(load(None, SMALL)))
+    ]
+    assert found == [("trace_plus", "drgrpo", 0.8), ("uniform", "checks", 0.5)]
     with pytest.raises(UnknownName, match="did you mean 'train'"):
         configured(load(None, SMALL), "trace?trian.lr=1", 2, {})
     with pytest.raises(UnknownName, match=r"train\.lrr"):

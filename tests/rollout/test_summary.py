@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from trace_gym.core.check import Verdict
 from trace_gym.core.tree import Forest, RolloutTree
 from trace_gym.rollout.summary import by_suite, described
 from trace_gym.testing.trees import grow_forest, grow_tree, toy_task
@@ -23,6 +24,16 @@ def test_every_suite_of_a_mixed_step_is_told_apart() -> None:
     total = described(Forest(0, trees))
     for name in ("trees", "trajectories", "turns", "tokens_sampled"):
         assert told[f"suite/a/{name}"] + told[f"suite/b/{name}"] == total[name]
+
+
+def test_what_checks_gained_is_told_of_bare_rollouts() -> None:
+    """From half at the root: one rollout came to the whole, one stayed; a fork that lost all is left out."""
+    tree = grow_tree("0 1 1 +", "0 1 -", "1 1 -")
+    for node, score in enumerate((0.5, 0.5, 1.0, 0.5, 0.0)):
+        verdicts = (Verdict.of("goal", score == 1.0, score=score, evidence=""),)
+        tree.turns[node] = replace(tree.turns[node], verdicts=verdicts)
+    assert described(Forest(0, [tree]))["progress_bare"] == 0.25
+    assert described(Forest(0, []))["progress_bare"] == 0.0
 
 
 def test_a_suite_that_was_not_played_is_told_and_one_alone_says_nothing_twice() -> None:

@@ -54,6 +54,24 @@ def test_comparisons_wait_for_a_past(watch: str, name: str, good: float, bad: fl
     assert word in alarm.text
 
 
+def test_checks_that_rise_while_success_falls() -> None:
+    """Means of three steps against the first three remembered; neither alone is a trouble."""
+
+    def heard(progress: list[float], success: list[float]) -> list[str]:
+        dogs = Watchdogs(WatchConfig())
+        steps = zip(progress, success, strict=True)
+        alarms = [dogs.look({"progress_bare": p, "success_bare": s}) for p, s in steps]
+        assert not any(alarms[:5]), "too few steps to compare"
+        return [alarm.text for found in alarms for alarm in found]
+
+    low, high = [0.25] * 3, [0.5] * 3
+    (text,) = heard(low + high, high + low)
+    assert "what checks score rose by 0.25 and success fell by 0.25" in text
+    assert heard(low + high, high + high) == []
+    assert heard(low + high, low + high) == []
+    assert heard(high + high, high + low) == []
+
+
 def test_barren_counts_steps_in_a_row() -> None:
     dogs = Watchdogs(WatchConfig(barren_limit=3))
     heard = [bool(dogs.look({"train/contrast_trees": n})) for n in (0.0, 0.0, 2.0, 0.0, 0.0, 0.0, 0.0, 1.0)]

@@ -123,6 +123,20 @@ def method_of(spec: str) -> tuple[str, dict[str, Any], dict[str, dict[str, Any]]
     return name, options, sections
 
 
+def credit_rows(base: RunConfig) -> list[str]:
+    """The rows of an ablation that tell a method's credit from its allocation: the method with the credit of
+    `base`, and `uniform` with the method's."""
+    rows = []
+    for name, own in CREDIT.items():
+        plain = {key: getattr(base.train, key) for key in own}
+        rows += [f"{of}?{_spec(keys)}" for of, keys in ((name, plain), ("uniform", own))]
+    return rows
+
+
+def _spec(keys: Mapping[str, Any]) -> str:
+    return "&".join(f"train.{key}={value}" for key, value in keys.items())
+
+
 def configured(base: RunConfig, method: str, seed: int, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration of a cell as plain data: `base` with the method's scheduler, and with its `train`,
     `budget`, `options`, `predictor` settings over what is part of it (`CREDIT`). Where the method asks no

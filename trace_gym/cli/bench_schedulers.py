@@ -141,7 +141,7 @@ def command(**given: Any) -> None:
 
 
 def _plan(given: dict[str, Any]) -> Plan:
-    from trace_gym.bench.cell import IMITATION
+    from trace_gym.bench.cell import IMITATION, credit_rows
     from trace_gym.bench.schedulers import Plan, Settings
     from trace_gym.config import load, table
 
@@ -161,6 +161,8 @@ def _plan(given: dict[str, Any]) -> Plan:
     methods = named_methods(given["methods"])
     if given["methods"] == "all":
         methods.append(IMITATION)
+    if given["methods"] == "ablation":
+        methods += credit_rows(config)
     seeds = range(given["first_seed"], given["first_seed"] + given["seeds"])
     return Plan(
         config,

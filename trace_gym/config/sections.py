@@ -186,6 +186,8 @@ class WatchSection(Section):
     truncated_limit: Fraction = 0.9
     spike: Watched = "warn"
     spike_limit: NotNegative = 20.0
+    gamed: Watched = "warn"
+    gamed_limit: NotNegative = 0.1
 
 
 class EvalSection(Section):

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from trace_gym.core.check import potential
 from trace_gym.core.episode import StopReason
-from trace_gym.core.tree import Forest
+from trace_gym.core.tree import Forest, RolloutTree
 
 OUT = (StopReason.MAX_TURNS, StopReason.CONTEXT)
 """Ends of rollouts that had no room to go on."""
 
 
 def described(forest: Forest) -> dict[str, float]:
-    """What a step's forest looks like: success of bare rollouts, contrast, size, cost."""
-    bare = [
-        outcome
+    """What a step's forest looks like: success of bare rollouts and by how much they raised the potential of
+    their checks, contrast, size, cost."""
+    played = [
+        (outcome, progress(tree, record.tip))
         for tree in forest.trees
-        for number in range(len(tree.rollouts))
+        for number, record in enumerate(tree.rollouts)
         if tree.bare(number) and (outcome := tree.outcome(number)) is not None
     ]
+    bare = [outcome for outcome, _ in played]
     leaves = [value for tree in forest.trees for value in tree.outcomes().values()]
     out = [r.stop in OUT for tree in forest.trees for r in tree.rollouts if r.scored]
     cost = forest.cost
     return {
         "success_bare": sum(bare) / len(bare) if bare else 0.0,
+        "progress_bare": sum(gained for _, gained in played) / len(played) if played else 0.0,
         "success_leaves": sum(leaves) / len(leaves) if leaves else 0.0,
         "effective_ratio": forest.effective_ratio(),
         "trees": float(len(forest.trees)),
@@ -36,6 +40,11 @@ def described(forest: Forest) -> dict[str, float]:
         "tokens_sampled": float(cost.decoded),
         "tokens_context": float(cost.fresh + cost.cached),
     }
+
+
+def progress(tree: RolloutTree, node: int) -> float:
+    """By how much the potential of the checks at `node` lies above that at the root."""
+    return potential(tree.turns[node].verdicts) - potential(tree.turns[0].verdicts)
 
 
 PER_SUITE = ("success_bare", "effective_ratio", "trees", "trajectories", "turns", "tokens_sampled")

@@ -103,11 +103,11 @@ def spelled(spec: str) -> tuple[str, dict[str, Any]]:
 
 
 def ablation() -> list[str]:
-    """`trace_plus` by its switches, as specs: all off, each alone, and as it comes."""
+    """`trace_plus` by its switches, as specs: all off, which is how it comes, and each alone."""
     off = SWITCHES["trace"]
     rows = [{**off, **row} for row in SWITCHES.values()]
     told = ["&".join(f"{key}={json.dumps(value)}" for key, value in row.items()) for row in rows]
-    return [*(f"trace_plus?{options}" for options in told), "trace_plus"]
+    return [f"trace_plus?{options}" for options in told]
 
 
 def pair_of(name: str) -> Pair:

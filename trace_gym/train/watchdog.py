@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from statistics import median
+from statistics import fmean, median
 from typing import Any, Literal, TypeAlias
 
 Action: TypeAlias = Literal["off", "warn", "stop"]
@@ -31,7 +31,8 @@ class WatchConfig:
     once some are older than the run allows. `barren`: steps in a row without any advantage. `nonfinite`: a
     loss, gradient or other number of the trainer that is none. `entropy`: its share of the median of the
     steps before. `kl`: nats per token that an update moved the policy. `truncated`: the share of rollouts
-    that ran out of turns or context. `spike`: the gradient's norm over its median before.
+    that ran out of turns or context. `spike`: the gradient's norm over its median before. `gamed`: how much
+    what checks score rose, in the steps that are remembered, while success fell by as much.
     """
 
     parity: Action = "stop"
@@ -53,6 +54,8 @@ class WatchConfig:
     truncated_limit: float = 0.9
     spike: Action = "warn"
     spike_limit: float = 20.0
+    gamed: Action = "warn"
+    gamed_limit: float = 0.1
 
     def __post_init__(self) -> None:
         for name in WATCHES:
@@ -95,8 +98,8 @@ class Watchdogs:
 
     def look(self, metrics: Mapping[str, float]) -> list[Alarm]:
         """What is wrong with a step, given its metrics under the names of the loop: `parity_gap` and
-        `parity_version_gap` under `watch/`, the trainer's under `train/`, `truncated` plain. A metric that is
-        not there is not watched. Warnings come when a trouble begins, stops every time."""
+        `parity_version_gap` under `watch/`, the trainer's under `train/`, those of a forest plain. A metric
+        that is not there is not watched. Warnings come when a trouble begins, stops every time."""
         found: list[Alarm] = []
         for watch, judge in WATCHES.items():
             action: Action = getattr(self.config, watch)
@@ -106,7 +109,7 @@ class Watchdogs:
             elif action == "stop" or watch not in self.standing:
                 self.standing.add(watch)
                 found.append(Alarm(watch, action == "stop", text))
-        for name in ("train/entropy", "train/grad_norm", "train/contrast_trees"):
+        for name in REMEMBERED:
             if name in metrics and math.isfinite(metrics[name]):
                 self.past[name] = [*self.past.get(name, []), metrics[name]][-MEMORY:]
         return found
@@ -115,6 +118,12 @@ class Watchdogs:
         """The median of a metric in the steps before, once there are enough in which it was not 0."""
         known = [value for value in self.past.get(name, ()) if value]
         return median(known) if len(known) >= LEAST else None
+
+    def risen(self, name: str, now: float) -> float:
+        """By how much the mean of the newest steps, this one the last, lies above that of the first that are
+        remembered; 0 until there are enough of both."""
+        known = [*self.past.get(name, ()), now]
+        return fmean(known[-LEAST:]) - fmean(known[:LEAST]) if len(known) >= 2 * LEAST else 0.0
 
 
 Judge: TypeAlias = Callable[[Watchdogs, Mapping[str, float]], "str | None"]
@@ -204,6 +213,20 @@ def _spike(dogs: Watchdogs, metrics: Mapping[str, float]) -> str | None:
     return f"the gradient's norm jumped to {now:.3g} from {usual:.3g}"
 
 
+def _gamed(dogs: Watchdogs, metrics: Mapping[str, float]) -> str | None:
+    limit = dogs.config.gamed_limit
+    if "progress_bare" not in metrics:
+        return None
+    gained, won = (dogs.risen(name, metrics[name]) for name in ("progress_bare", "success_bare"))
+    if not gained >= limit or not won <= -limit:
+        return None
+    return (
+        f"what checks score rose by {gained:.2f} and success fell by {-won:.2f}; the policy may be paid for "
+        "checks that are not worth it, or tasks have become harder"
+    )
+
+
+REMEMBERED = ("train/entropy", "train/grad_norm", "train/contrast_trees", "progress_bare", "success_bare")
 WATCHES: Mapping[str, Judge] = {
     "parity": _parity,
     "drift": _drift,
@@ -214,4 +237,5 @@ WATCHES: Mapping[str, Judge] = {
     "kl": _kl,
     "truncated": _truncated,
     "spike": _spike,
+    "gamed": _gamed,
 }

@@ -1,7 +1,7 @@
 // The page of a run: what came out, how the budget was spent, how it went, what was said.
 
 const CHARTS = [
-  ["Success of the rollouts", [["bare roots", "success_bare"], ["all leaves", "success_leaves"]]],
+  ["Success of the rollouts", [["bare roots", "success_bare"], ["all leaves", "success_leaves"], ["what checks gained", "progress_bare"]]],
   ["Held-out success", [["mean", "eval/success"], ["low", "eval/success_low"], ["high", "eval/success_high"]]],
   ["Effective ratio", [["effective ratio", "effective_ratio"]]],
   ["Tokens sampled", [["tokens", "tokens_sampled"]]],
