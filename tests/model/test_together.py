@@ -7,7 +7,14 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from transformers import PreTrainedModel
+from transformers import (
+    AutoModelForCausalLM,
+    GPT2Config,
+    GPTNeoXConfig,
+    LlamaConfig,
+    PreTrainedModel,
+    Qwen2MoeConfig,
+)
 
 from tests.model.test_engine import engine, model, play, rows  # noqa: F401  (a fixture)
 from trace_gym.core.tokens import IntArray, ids
@@ -49,6 +56,41 @@ def test_states_are_those_of_every_prompt_alone(model: PreTrainedModel, shuffled
     if not shuffled:
         asked.sort(key=lambda prompt: prompt.tolist())
     found = read_together(model, laid_out(asked))
+    assert found is not None
+    for prompt, state in zip(asked, found, strict=True):
+        alone = last_outlook(model, input_ids=torch.from_numpy(prompt.copy()).long()[None], use_cache=False)
+        assert alone.hidden is not None
+        assert torch.allclose(state, alone.hidden[0], atol=1e-5, rtol=1e-4)
+
+
+SMALL = {"vocab_size": 64, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+FAMILIES = {
+    "llama": LlamaConfig(**SMALL, intermediate_size=32),
+    "neox": GPTNeoXConfig(**SMALL, intermediate_size=32),
+    "mixture": Qwen2MoeConfig(
+        **SMALL, intermediate_size=32, num_key_value_heads=2, moe_intermediate_size=16, num_experts=4
+    ),
+    "gpt2": GPT2Config(vocab_size=64, n_embd=16, n_layer=2, n_head=2),
+}
+"""Two whose layers are called otherwise, one whose feed-forward part is a mixture."""
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_last_feed_forward_part_sees_the_ends_alone(family: str) -> None:
+    """What comes out is the same; GPT-2's layers are not found, so all of it is computed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = AutoModelForCausalLM.from_config(FAMILIES[family], attn_implementation="sdpa").eval()
+    asked = sorted(prompts(40, seed=3), key=lambda prompt: prompt.tolist())
+    layers = getattr(model.base_model, "layers", None) or model.base_model.h
+    seen: list[int] = []
+    hook = layers[-1].mlp.register_forward_hook(lambda *given: seen.append(given[1][0].shape[:-1].numel()))
+    packs = laid_out(asked)
+    found = read_together(model, packs)
+    hook.remove()
+    whole = len(packs) * max(len(pack.tokens) for pack in packs)
+    assert sum(seen) == (whole if family == "gpt2" else len(asked))
     assert found is not None
     for prompt, state in zip(asked, found, strict=True):
         alone = last_outlook(model, input_ids=torch.from_numpy(prompt.copy()).long()[None], use_cache=False)
