@@ -6,7 +6,9 @@ features.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple
 
 import torch
 from transformers import PreTrainedModel
@@ -20,20 +22,53 @@ class Outlook(NamedTuple):
     hidden: torch.Tensor | None
 
 
-def last_outlook(model: PreTrainedModel, **inputs: object) -> Outlook:
+def last_outlook(model: PreTrainedModel, *, input_ids: torch.Tensor, **inputs: object) -> Outlook:
     """One forward pass; logits and last hidden state at the last place of every row.
 
     The hidden state is what the output embedding is given: after the model's last norm.
     """
     given: list[torch.Tensor] = []
     head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
-    hook = head.register_forward_pre_hook(lambda _, args: given.append(args[0])) if head is not None else None
-    try:
-        logits = model(**inputs, logits_to_keep=1).logits
-    finally:
-        if hook is not None:
-            hook.remove()
+    rows, width = input_ids.shape
+    with ExitStack() as hooks:
+        if head is not None:
+            hooks.callback(head.register_forward_pre_hook(lambda _, args: given.append(args[0])).remove)
+        if width > 1:
+            every = torch.arange(rows, device=input_ids.device)
+            hooks.enter_context(ends_alone(model, every, torch.full_like(every, width - 1)))
+        logits = model(input_ids=input_ids, **inputs, logits_to_keep=1).logits
     return Outlook(logits[:, -1].float(), given[0][:, -1].float() if given else None)
+
+
+@contextmanager
+def ends_alone(model: PreTrainedModel, rows: torch.Tensor, places: torch.Tensor) -> Iterator[None]:
+    """Have the feed-forward part of the last layer, which nothing but the output comes after, compute only
+    what is asked for, at (`rows`, `places`); its output is 0 elsewhere. Nothing changes for a model whose
+    layers are kept elsewhere than in `layers`."""
+    layers = getattr(model.base_model, "layers", None)
+    part = getattr(layers[-1], "mlp", None) if layers else None
+    if not isinstance(part, torch.nn.Module):
+        yield
+        return
+    shapes: list[torch.Size] = []
+
+    def narrow(_: object, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor]:
+        shapes.append(args[0].shape)
+        return (args[0][rows, places][None],)
+
+    def widen(_: object, args: object, found: Any) -> Any:
+        alone = isinstance(found, torch.Tensor)
+        kept = (found if alone else found[0])[0]
+        whole = kept.new_zeros(*shapes.pop()[:2], kept.shape[-1])
+        whole[rows, places] = kept
+        return whole if alone else (whole, *found[1:])
+
+    hooks = (part.register_forward_pre_hook(narrow), part.register_forward_hook(widen))
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def masks(

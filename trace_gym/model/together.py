@@ -7,17 +7,16 @@ prompts have. Shapes: P packs, N tokens per pack, R prompts, D features.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
 from transformers import PreTrainedModel
 
 from trace_gym.core.tokens import IntArray
-from trace_gym.model.outlook import masks
+from trace_gym.model.outlook import ends_alone, masks
 
 SHORT = 64
 """Prompts of up to so many tokens are read together."""
@@ -114,8 +113,7 @@ def _read(model: PreTrainedModel, packs: Sequence[Pack]) -> torch.Tensor | None:
         return None
     with ExitStack() as hooks:
         hooks.callback(head.register_forward_pre_hook(narrowed).remove)
-        if (last := _last_mlp(model)) is not None:
-            hooks.enter_context(_only(last, rows, places))
+        hooks.enter_context(ends_alone(model, rows, places))
         model(
             input_ids=torch.from_numpy(tokens).to(device),
             position_ids=at,
@@ -123,34 +121,3 @@ def _read(model: PreTrainedModel, packs: Sequence[Pack]) -> torch.Tensor | None:
             use_cache=False,
         )
     return given[0].float()
-
-
-def _last_mlp(model: PreTrainedModel) -> torch.nn.Module | None:
-    """The feed-forward part of the last layer, which nothing but the output comes after."""
-    layers = getattr(model.base_model, "layers", None)
-    found = getattr(layers[-1], "mlp", None) if layers else None
-    return found if isinstance(found, torch.nn.Module) else None
-
-
-@contextmanager
-def _only(module: torch.nn.Module, rows: torch.Tensor, places: torch.Tensor) -> Iterator[None]:
-    """Have a part that treats every token by itself compute those at (rows, places) alone; 0 elsewhere."""
-    shapes: list[torch.Size] = []
-
-    def narrow(_: object, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor]:
-        shapes.append(args[0].shape)
-        return (args[0][rows, places][None],)
-
-    def widen(_: object, args: object, found: Any) -> Any:
-        alone = isinstance(found, torch.Tensor)
-        kept = (found if alone else found[0])[0]
-        whole = kept.new_zeros(*shapes.pop()[:2], kept.shape[-1])
-        whole[rows, places] = kept
-        return whole if alone else (whole, *found[1:])
-
-    hooks = (module.register_forward_pre_hook(narrow), module.register_forward_hook(widen))
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
