@@ -35,7 +35,7 @@ FORKED: Mapping[str, dict[int, list[float]]] = {
     "gigpo": {2: [4 / 3, 7 / 6], 3: [-2 / 3, -5 / 6], 4: [-2 / 3]},
     "node": {2: [1 / 4, 1 / 2], 3: [1 / 4, -1 / 2], 4: [-1 / 4]},
     "node_loo": {2: [1 / 2, 1.0], 3: [1 / 2, -1.0], 4: [-1 / 2]},
-    "checks": {2: [0.4, 1.0], 3: [0.4, -1.0], 4: [-0.4]},
+    "checks": {2: [0.25, 1.0], 3: [0.25, -1.0], 4: [-0.25]},
 }
 """Root 0 -> 1 -> {2 (success), 3 (failure)}, and 0 -> 4 (failure)."""
 
@@ -120,8 +120,8 @@ def test_checks_compare_turns_taken_in_the_same_state(walked: RolloutTree) -> No
     for node in (1, 4):
         walked.turns[node] = replace(walked.turns[node], digest="hall")
     found = {b.leaf: b.advantages for b in one(walked, advantage="checks").branches}
-    np.testing.assert_allclose(found[3], [-0.2, -0.25, 0.0], atol=1e-15)
-    np.testing.assert_allclose(found[6], [0.2, 0.25, 0.0], atol=1e-15)
+    np.testing.assert_allclose(found[3], [-0.125, -0.25, 0.0], atol=1e-15)
+    np.testing.assert_allclose(found[6], [0.125, 0.25, 0.0], atol=1e-15)
 
 
 def test_checks_weigh_options_alike_whatever_was_forked_below(gardener: Any) -> None:

@@ -32,7 +32,7 @@ IMITATION = "imitation"
 """The control that learns from the oracle's episodes, not from rollouts."""
 OWN_SECTIONS = ("train", "budget")
 """Sections of the configuration that a method may have keys of its own in."""
-CREDIT: Mapping[str, Mapping[str, Any]] = {"trace_plus": {"advantage": "checks", "discount": 0.5}}
+CREDIT: Mapping[str, Mapping[str, Any]] = {"trace_plus": {"advantage": "checks"}}
 """Keys of training that are part of a method; its settings and its spec may say otherwise."""
 PER_STEP = (
     "effective_ratio",

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 AtLeastOne = click.IntRange(min=1)
 ENDLESS = 1_000_000
 """Steps of a run that its budget ends."""
-PRESET = "demo"
+PRESET = "wide"
 UNITS = ("tokens", "trajectories", "seconds")
 PACES: Mapping[str, tuple[float, float, float]] = {"quick": (0.1, 0.02, 0.0), "slow": (4.0, 0.02, 0.02)}
 """Simulated seconds of a tool call, a sampled token and a context token. Slow: tools take seconds, and every

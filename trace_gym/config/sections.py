@@ -127,7 +127,7 @@ class TrainSection(Section):
     advantage: Literal[
         "drgrpo", "grpo", "rloo", "treepo", "treepo_mean", "treegrpo", "gigpo", "node", "node_loo", "checks"
     ] = "drgrpo"
-    discount: Fraction = 0.8
+    discount: Fraction = 0.5
     token_weight: Literal["path", "node", "leaf_sum", "train_once"] = "path"
     whiten: bool | None = None
     balance: bool = False

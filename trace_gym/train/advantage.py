@@ -120,7 +120,7 @@ def _turns(outline: Outline, *, leave_one_out: bool) -> dict[int, Vector]:
     return advantages
 
 
-def checks(outline: Outline, *, discount: float = 0.8) -> dict[int, Vector]:
+def checks(outline: Outline, *, discount: float = 0.5) -> dict[int, Vector]:
     """Q(turn) - mean Q of the turns that began in the same state, where
 
     Q(n) = phi(n) - phi(parent of n) + mean over options c of n: r if play ended there, else discount Q(c),

@@ -69,7 +69,7 @@ class TrainConfig:
     token_weight: str = "path"
     whiten: bool | None = None
     balance: bool = False
-    discount: float = 0.8
+    discount: float = 0.5
     loss: str = "dapo"
     clip_low: float | None = None
     clip_high: float | None = None

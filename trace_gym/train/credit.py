@@ -57,7 +57,7 @@ def credit(
     whiten: bool | None = None,
     balance: bool = False,
     per_branch: bool = False,
-    discount: float = 0.8,
+    discount: float = 0.5,
 ) -> list[Credit]:
     """The credit of every turn of every tree, in order.
 
