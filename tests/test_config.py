@@ -25,6 +25,7 @@ from trace_gym.config import (
 )
 from trace_gym.config.emit import toml
 from trace_gym.core.errors import BadConfig, UnknownName
+from trace_gym.settings import unlike_method
 from trace_gym.train.advantage import ADVANTAGES
 from trace_gym.train.config import TrainConfig
 from trace_gym.train.correction import CORRECTIONS
@@ -300,3 +301,13 @@ def test_a_configuration_survives_being_written(
 def test_toml_has_no_word_for_none() -> None:
     with pytest.raises(ValueError, match="no word for None"):
         toml({"a": [None]})
+
+
+def test_a_method_without_its_credit_is_told() -> None:
+    """`trace_plus` is credited by checks; a run that trains it otherwise is told what it is."""
+    plain = ["suites=guess", "scheduler.name=trace_plus"]
+    (sentence,) = unlike_method(load(None, plain))
+    assert "train.advantage=checks, and this run has drgrpo: it is trace_plus's allocation alone" in sentence
+    assert unlike_method(load(None, [*plain, "train.advantage=checks"])) == []
+    assert unlike_method(load(None, ["suites=guess", "scheduler.name=trace"])) == []
+    assert unlike_method(load("demo", [])) == []

@@ -26,7 +26,7 @@ from trace_gym.parts import make_predictor, make_scheduler
 from trace_gym.policies import OpenPolicy, Voice, demand_adapters, find_model, open_policy, taken_up
 from trace_gym.rollout.player import CollectorConfig
 from trace_gym.rollout.stream import Source, TaskStream
-from trace_gym.settings import run_limits, step_limits, train_config, watch_config
+from trace_gym.settings import run_limits, step_limits, train_config, unlike_method, watch_config
 from trace_gym.store import RunStatus, Store
 from trace_gym.store.tensorboard import TensorBoard
 from trace_gym.train.lead import Leader, Start, follow, lead
@@ -74,11 +74,12 @@ def train_in(store: Store, config: RunConfig, *, narrator: Narrator, cache: Path
     store.set_status(RunStatus.RUNNING)
     with ExitStack() as stack:
         stack.push(store.note_end)
+        for sentence in unlike_method(config):
+            narrator.note(sentence)
         suites = _suites(config)
         model = _model(config, suites, store, narrator, cache)
-        voice = Voice(
-            config.agent.renderer, config.agent.max_tokens, config.agent.temperature, config.agent.top_p
-        )
+        agent = config.agent
+        voice = Voice(agent.renderer, agent.max_tokens, agent.temperature, agent.top_p)
         cluster = stack.enter_context(_cluster(config))
         opened = open_policy(
             config.policy.model,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from trace_gym.config import RunConfig
 from trace_gym.core.errors import BadConfig
 from trace_gym.outfit import Limits
+from trace_gym.schedule.catalogue import CREDIT
 from trace_gym.train.config import TrainConfig
 from trace_gym.train.watchdog import WatchConfig
 
@@ -30,6 +31,16 @@ def train_config(config: RunConfig) -> TrainConfig:
         )
     except ValueError as error:
         raise BadConfig(f"section 'train': {error}") from error
+
+
+def unlike_method(config: RunConfig) -> list[str]:
+    """A sentence for every choice of the trainer that leaves out what is part of the scheduler's method."""
+    name = config.scheduler.name
+    return [
+        f"{name} comes with train.{key}={own}, and this run has {chosen}: it is {name}'s allocation alone"
+        for key, own in CREDIT.get(name, {}).items()
+        if (chosen := getattr(config.train, key)) != own
+    ]
 
 
 def watch_config(config: RunConfig) -> WatchConfig:

@@ -24,7 +24,7 @@ from trace_gym.core.scheduler import Event
 from trace_gym.core.tree import RolloutTree
 from trace_gym.evaluate import Report
 from trace_gym.outfit import Outcome
-from trace_gym.schedule.catalogue import asks, spelled
+from trace_gym.schedule.catalogue import CREDIT, asks, spelled
 from trace_gym.store import FILE, Store
 from trace_gym.train.warmstart import CloningStep
 
@@ -32,8 +32,6 @@ IMITATION = "imitation"
 """The control that learns from the oracle's episodes, not from rollouts."""
 OWN_SECTIONS = ("train", "budget")
 """Sections of the configuration that a method may have keys of its own in."""
-CREDIT: Mapping[str, Mapping[str, Any]] = {"trace_plus": {"advantage": "checks"}}
-"""Keys of training that are part of a method; its settings and its spec may say otherwise."""
 PER_STEP = (
     "effective_ratio",
     "leaves",
@@ -139,8 +137,8 @@ def _spec(keys: Mapping[str, Any]) -> str:
 
 def configured(base: RunConfig, method: str, seed: int, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration of a cell as plain data: `base` with the method's scheduler, and with its `train`,
-    `budget`, `options`, `predictor` settings over what is part of it (`CREDIT`). Where the method asks no
-    predictor there is none. Raises BadConfig, UnknownName."""
+    `budget`, `options`, `predictor` settings over what is part of it (`catalogue.CREDIT`). Where the method
+    asks no predictor there is none. Raises BadConfig, UnknownName."""
     name, options, sections = method_of(method)
     data = base.model_dump(mode="json", exclude_none=True)
     data["run"] = {**data["run"], "seed": seed}

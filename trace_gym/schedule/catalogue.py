@@ -55,6 +55,8 @@ ASKING = frozenset({"pcl", "vip", "knapsack", "trace", "plus"})
 """Rules that look at predictions."""
 WHOLE: Mapping[str, Callable[..., Scheduler]] = {"trace_plus": trace_plus}
 """Methods that are no pair of rules, or one of several pairs as their options say."""
+CREDIT: Mapping[str, Mapping[str, Any]] = {"trace_plus": {"advantage": "checks"}}
+"""What of a method is the trainer's to do: keys of `train`."""
 OWN = ("fresh_roots", "floors")
 """Options of the scheduler itself."""
 CUTS = ("cut_below", "cut_spare", "cut_after")
