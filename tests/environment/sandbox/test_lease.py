@@ -114,10 +114,15 @@ def test_a_tree_goes_whatever_its_permissions(tmp_path: Path) -> None:
 def test_a_bubblewrap_that_outlived_its_parent_is_ended() -> None:
     folder = lease.state_root() / "bwrap-1-dead"
     folder.mkdir(parents=True)
-    words = ["bwrap", "-c", "import sys; sys.stdin.read()"]
-    left = subprocess.Popen([*words, f"{folder}/root"], executable=sys.executable, stdin=-1)
-    other = subprocess.Popen([*words, f"{folder}-other/root"], executable=sys.executable, stdin=-1)
+    words = ["bwrap", "-c", "import sys; print('up', flush=True); sys.stdin.read()"]
+    left, other = (
+        subprocess.Popen([*words, root], executable=sys.executable, stdin=-1, stdout=-1, text=True)
+        for root in (f"{folder}/root", f"{folder}-other/root")
+    )
     with left, other:
+        for each in (left, other):
+            assert each.stdout is not None
+            assert each.stdout.readline() == "up\n", "its words can be read from now on"
         lease.end_orphans(folder)
         assert left.wait(10) == -9
         assert other.poll() is None
