@@ -143,11 +143,13 @@ def test_a_method_may_bring_keys_of_its_own() -> None:
     """Of training and of the budget, over those of the settings."""
     spec = "trace?cap=4&train.advantage=checks&budget.step_trajectories=6"
     assert method_of("uniform?n=4") == ("uniform", {"n": 4}, {})
-    settings = {"train": {"advantage": "node", "lr": 0.5}, "budget": {"tokens": 70}}
+    settings = {"train": {"advantage": "node", "lr": 0.5}, "budget": {"step_tokens": 70}}
     data = configured(load(None, SMALL), spec, 2, settings)
     assert data["scheduler"] == {"name": "trace", "options": {"cap": 4}}
     assert (data["train"]["advantage"], data["train"]["lr"]) == ("checks", 0.5)
-    assert (data["budget"]["step_trajectories"], data["budget"]["tokens"]) == (6, 70)
+    assert (data["budget"]["step_trajectories"], data["budget"]["step_tokens"]) == (6, 70)
+    with pytest.raises(BadConfig, match=r"budget\.tokens of its own; all methods spend the same"):
+        configured(load(None, SMALL), "trace?budget.tokens=9", 2, {})
     assert configured(load(None, SMALL), "trace_plus", 2, {})["train"]["advantage"] == "checks"
     assert configured(load(None, SMALL), "trace_plus", 2, settings)["train"]["advantage"] == "node"
     found = [configured(load(None, SMALL), row, 2, {}) for row in credit_rows(load(None, SMALL))]

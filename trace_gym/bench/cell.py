@@ -19,7 +19,7 @@ from trace_gym.bench.curve import Point, mixed_prefixes
 from trace_gym.bench.imitation import imitate
 from trace_gym.config import RunConfig, parse
 from trace_gym.core.budget import Budget, Cost
-from trace_gym.core.errors import unknown
+from trace_gym.core.errors import BadConfig, unknown
 from trace_gym.core.scheduler import Event
 from trace_gym.core.tree import RolloutTree
 from trace_gym.evaluate import Report
@@ -31,7 +31,7 @@ from trace_gym.train.warmstart import CloningStep
 IMITATION = "imitation"
 """The control that learns from the oracle's episodes, not from rollouts."""
 OWN_SECTIONS = ("train", "budget")
-"""Sections of the configuration that a method may have keys of its own in."""
+"""Sections of the configuration that a method may have keys of its own in; of the budget those of a step."""
 PER_STEP = (
     "effective_ratio",
     "leaves",
@@ -144,7 +144,10 @@ def configured(base: RunConfig, method: str, seed: int, settings: Mapping[str, A
     data["run"] = {**data["run"], "seed": seed}
     data["train"] |= CREDIT.get(name, {})
     for section in OWN_SECTIONS:
-        data[section] = {**data[section], **settings.get(section, {}), **sections.get(section, {})}
+        own = {**settings.get(section, {}), **sections.get(section, {})}
+        if section == "budget" and (shared := [key for key in own if not key.startswith("step_")]):
+            raise BadConfig(f"{method!r} has a budget.{shared[0]} of its own; all methods spend the same")
+        data[section] = {**data[section], **own}
     if method != IMITATION:
         options = {**settings.get("options", {}), **options}
         data["scheduler"] = {"name": name, "options": options}
