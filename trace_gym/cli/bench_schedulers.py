@@ -55,7 +55,7 @@ word of a compact observation stands for a hundred tokens of a long one, compute
     "--methods",
     default="all",
     show_default=True,
-    help="all, ablation, or comma-separated; NAME?option=value&train.KEY=value&budget.KEY=value too; "
+    help="all, ablation, or comma-separated; NAME?option=value&train.KEY=value&budget.step_KEY=value too; "
     "imitation is the control.",
 )
 @click.option("--seeds", type=AtLeastOne, default=3, show_default=True)
@@ -96,7 +96,7 @@ word of a compact observation stands for a hundred tokens of a long one, compute
     "grids",
     multiple=True,
     metavar="KEY=V,V,...",
-    help="Search training settings instead (or budget.KEY), on training tasks; writes settings.toml.",
+    help="Search training settings instead (or budget.step_KEY), on training tasks; writes settings.toml.",
 )
 @click.option(
     "--noise/--no-noise",
