@@ -172,8 +172,8 @@ def _barren(dogs: Watchdogs, metrics: Mapping[str, float]) -> str | None:
     if len(recent) < min(dogs.config.barren_limit, MEMORY) or any(recent):
         return None
     return (
-        f"no tree of the last {len(recent)} steps held both outcomes, so all advantages were zero; the tasks "
-        "are too hard or too easy"
+        f"all advantages of the last {len(recent)} steps were zero, no tree had anything to compare; the "
+        "tasks are too hard or too easy"
     )
 
 
@@ -215,7 +215,7 @@ def _spike(dogs: Watchdogs, metrics: Mapping[str, float]) -> str | None:
 
 def _gamed(dogs: Watchdogs, metrics: Mapping[str, float]) -> str | None:
     limit = dogs.config.gamed_limit
-    if "progress_bare" not in metrics:
+    if not {"progress_bare", "success_bare"} <= metrics.keys():
         return None
     gained, won = (dogs.risen(name, metrics[name]) for name in ("progress_bare", "success_bare"))
     if not gained >= limit or not won <= -limit:
@@ -227,6 +227,7 @@ def _gamed(dogs: Watchdogs, metrics: Mapping[str, float]) -> str | None:
 
 
 REMEMBERED = ("train/entropy", "train/grad_norm", "train/contrast_trees", "progress_bare", "success_bare")
+"""Metrics whose past is kept."""
 WATCHES: Mapping[str, Judge] = {
     "parity": _parity,
     "drift": _drift,
