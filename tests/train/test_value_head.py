@@ -233,7 +233,7 @@ def test_features_by_hand() -> None:
         records.add("fake/other", outcome)
     for outcome in (1.0, 1.0):
         records.add("fake/x", outcome)
-    found = plain_features(Prefix("fake/x", "fake", 1, 4, verdicts=verdicts), records)
+    (found,) = plain_features([Prefix("fake/x", "fake", 1, 4, verdicts=verdicts)], records)
     base = (4 + 1) / (6 + 2)
     rate = (2 + 2 * base) / 4
     lean = np.log(rate / (1 - rate)) - np.log(base / (1 - base))
@@ -266,6 +266,6 @@ def test_bare_targets_leave_continuations_out(gardeners: Any) -> None:
 def test_checks_may_be_left_out_of_the_features() -> None:
     passed = prefix(verdicts=(Verdict.of("a", True, evidence=""),))
     nothing = prefix(verdicts=())
-    heard = plain_features(passed, Records())
-    assert (heard != plain_features(nothing, Records())).any()
-    assert (plain_features(passed, Records(), verdicts=False) == plain_features(nothing, Records())).all()
+    heard, unheard = plain_features([passed, nothing], Records())
+    assert (heard != unheard).any()
+    assert (plain_features([passed], Records(), verdicts=False) == unheard).all()

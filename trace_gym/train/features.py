@@ -6,7 +6,7 @@ Leaves out the head itself, and who labels prefixes.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 from zlib import crc32
@@ -14,10 +14,10 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from trace_gym.core.check import Status, potential
+from trace_gym.core.check import Status, Verdict, potential
 from trace_gym.core.predictor import Prefix
 
-Vector: TypeAlias = NDArray[np.float32]
+Rows: TypeAlias = NDArray[np.float32]
 
 SUITES = 8
 """Suites are told apart by a one-hot of their name's hash."""
@@ -78,24 +78,28 @@ class Records:
         self.tasks = {task: (float(won), float(seen)) for task, (won, seen) in state["tasks"].items()}
 
 
-def plain_features(prefix: Prefix, records: Records, *, verdicts: bool = True) -> Vector:
-    """The features (PLAIN,) of a prefix: where it stands, what its checks say (nothing without `verdicts`),
-    how its task went before."""
-    heard = prefix.verdicts if verdicts else ()
+def plain_features(prefixes: Sequence[Prefix], records: Records, *, verdicts: bool = True) -> Rows:
+    """The features (N, PLAIN) of prefixes: where each stands, what its checks say (nothing without
+    `verdicts`), how its task went before."""
+    rows = [_plain(prefix, records, prefix.verdicts if verdicts else ()) for prefix in prefixes]
+    return np.array(rows, dtype=np.float32).reshape(len(prefixes), PLAIN)
+
+
+def _plain(prefix: Prefix, records: Records, heard: Sequence[Verdict]) -> list[float]:
     found = [v for v in heard if v.status in (Status.PASS, Status.FAIL)]
     passed = sum(v.status is Status.PASS for v in found)
     lean, seen = records.log_odds(prefix.task)
-    suite = np.zeros(SUITES)
+    suite = [0.0] * SUITES
     suite[crc32(prefix.suite.encode()) % SUITES] = 1.0
-    numbers = [
+    return [
         float(prefix.depth == 0),
         prefix.depth / prefix.max_turns,
         math.log1p(prefix.depth),
         math.log1p(max(0, prefix.max_turns - prefix.depth)),
         passed / len(found) if found else 0.0,
-        potential(heard),
+        potential(found),
         float(bool(found)),
         lean,
         math.log1p(seen),
+        *suite,
     ]
-    return np.concatenate([numbers, suite]).astype(np.float32)

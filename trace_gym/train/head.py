@@ -77,8 +77,8 @@ class Head(ABC):
     def _features(self, prefixes: Sequence[Prefix]) -> Array:
         """(N, PLAIN + 1 + D): the plain features, whether there is a hidden state, and the hidden state."""
         rows = np.zeros((len(prefixes), PLAIN + 1 + self._hidden), dtype=np.float32)
+        rows[:, :PLAIN] = plain_features(prefixes, self._records, verdicts=self._verdicts)
         for row, prefix in zip(rows, prefixes, strict=True):
-            row[:PLAIN] = plain_features(prefix, self._records, verdicts=self._verdicts)
             if prefix.hidden is not None and len(prefix.hidden) == self._hidden:
                 row[PLAIN], row[PLAIN + 1 :] = 1.0, prefix.hidden
         return rows

@@ -116,14 +116,13 @@ class ValueHead(Head):
         """Means within [0.01, 0.99]; without anything learnt, the base rate."""
         if not prefixes:
             return []
-        if self._network is None:
-            means = np.full(len(prefixes), self._records.base)
-        else:
+        means: NDArray[np.floating[Any]] = np.full(len(prefixes), self._records.base)
+        if self._network is not None:
             means = self._judge(self._network, self._features(prefixes))
         sure = {kind: calibration.concentration() for kind, calibration in self._calibration.items()}
         return [
-            Prediction(float(np.clip(mean, 0.01, 0.99)), sure[kind_of(prefix)])
-            for mean, prefix in zip(means, prefixes, strict=True)
+            Prediction(mean, sure[kind_of(prefix)])
+            for mean, prefix in zip(means.clip(0.01, 0.99).tolist(), prefixes, strict=True)
         ]
 
     def _forget(self) -> None:
