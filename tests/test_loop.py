@@ -11,12 +11,14 @@ from transformers import AutoModelForCausalLM
 from tests.loop_files.runs import SMALL, SUITE, Listening, assert_same, assert_sound, shape, weights
 from trace_gym.assemble import check, recorded, train, train_in
 from trace_gym.config import load
+from trace_gym.core.episode import Actor, StopReason
 from trace_gym.core.errors import BadConfig, RunFolderError, UnknownName
 from trace_gym.core.task import Split
 from trace_gym.environment.registry import suite
 from trace_gym.model.load import load_model
 from trace_gym.store import RunStatus, Store
 from trace_gym.store.database import Database
+from trace_gym.train.credit import credit
 
 
 class Died(BaseException):
@@ -193,10 +195,13 @@ def test_dying_between_steps_changes_nothing(tmp_path, whole, config, cache, wha
     cut_and_resumed(tmp_path / "run", whole, config, cache, at=at, after=after)
 
 
-def test_with_one_worker_a_resumed_run_ends_with_the_same_bits(tmp_path, cache):
+@pytest.mark.parametrize("replay", [(), ("train.replay=2", "train.old_logprobs=behaviour")])
+def test_with_one_worker_a_resumed_run_ends_with_the_same_bits(tmp_path, cache, replay):
     """Optimiser, scheduler, predictor, task stream and draws go on exactly where they stood: with rollouts
-    played one after the other nothing is summed in another order, so weights are equal to the last bit."""
-    config = load("guess", (*SMALL, "run.workers=1", "run.steps=3", "eval.tasks=1", "train.minibatches=2"))
+    played one after the other nothing is summed in another order, so weights are equal to the last bit. What
+    is replayed comes from the journal then."""
+    alone = ("run.workers=1", "run.steps=3", "eval.tasks=1", "train.minibatches=2")
+    config = load("guess", (*SMALL, *alone, *replay))
     plain = tmp_path / "plain"
     train(config, plain, narrator=Listening(), cache=cache)
     folder = tmp_path / "cut"
@@ -219,6 +224,35 @@ def test_with_one_worker_a_resumed_run_ends_with_the_same_bits(tmp_path, cache):
         assert loops[0] == loops[1]
         played = [[shape(each.forest(step)) for step in range(3)] for each in (store, other)]
         assert played[0] == played[1]
+        assert bool(store.metrics(2)["train/replayed_trees"]) is bool(replay)
+
+
+def test_prompts_that_are_shown_a_solution_are_trained_on_from_where_the_policy_went_on(tmp_path, cache):
+    """Every prompt counts as hopeless: half of them are guided. The run is cut and resumed in between."""
+    guided = "scheduler.options={guide_share=0.5, guide_below=1.0, guide_continuations=2}"
+    config = load("guess", (*SMALL, guided, "run.steps=3"))
+    folder, told = tmp_path / "run", Listening()
+    with Store.create(folder, kind="train", config=config.model_dump(mode="json", exclude_none=True)):
+        pass
+    database = Mortal.open(folder)
+    with Store(database, clock=lambda: 0.0) as store, pytest.raises(Died):
+        train_in(store, config, narrator=DyingAfter(0, database), cache=cache)
+    train(config, folder, resume=True, narrator=told, cache=cache)
+    with Store.open(folder, read_only=True) as store:
+        assert_sound(store)
+        trees = [tree for step in range(3) for tree in store.forest(step).trees]
+    shown = [tree for tree in trees if tree.rollouts[0].stop is StopReason.SHOWN]
+    assert shown
+    for tree in shown:
+        turns = [tree.turns[node] for node in tree.path(tree.rollouts[0].tip)]
+        assert all(turn.actor is Actor.ORACLE and len(turn.action_ids) for turn in turns)
+        assert not any(turn.logprobs.any() or turn.cost.decoded for turn in turns)
+        own = [node for leaf in tree.leaves() for node in tree.path(leaf)]
+        assert all(tree.turns[node].actor is Actor.POLICY for node in own if tree.turns[node].rollout)
+        (credited,) = credit([tree], advantage="drgrpo")
+        assert not any(credited.weight[node] for node in tree.path(tree.rollouts[0].tip))
+    assert sum(told.metrics[step]["schedule/guided"] for step in (1, 2)) > 0
+    assert any(tree.leaves() for tree in shown), "an oracle that needs two turns or more is gone on from"
 
 
 def test_steps_played_ahead_train_on_tokens_no_older_than_allowed(tmp_path, cache):

@@ -16,7 +16,7 @@ from trace_gym.model.load import load_model, load_weights
 from trace_gym.outfit import Limits, LoopConfig, Parts
 from trace_gym.parts import make_renderer, make_scheduler
 from trace_gym.rollout.model_agent import ModelAgent
-from trace_gym.rollout.player import CollectorConfig
+from trace_gym.rollout.parties import CollectorConfig
 from trace_gym.rollout.policy_torch import TorchPolicy
 from trace_gym.rollout.stream import Source, TaskStream
 from trace_gym.store import RunStatus, Store

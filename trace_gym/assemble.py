@@ -24,9 +24,9 @@ from trace_gym.loop import TrainingRun
 from trace_gym.outfit import LoopConfig, Outcome, Parts, Reporter
 from trace_gym.parts import make_predictor, make_scheduler
 from trace_gym.policies import OpenPolicy, Voice, demand_adapters, find_model, open_policy, taken_up
-from trace_gym.rollout.player import CollectorConfig
+from trace_gym.rollout.parties import CollectorConfig
 from trace_gym.rollout.stream import Source, TaskStream
-from trace_gym.settings import run_limits, step_limits, train_config, unlike_method, watch_config
+from trace_gym.settings import oldest, run_limits, step_limits, train_config, unlike_method, watch_config
 from trace_gym.store import RunStatus, Store
 from trace_gym.store.tensorboard import TensorBoard
 from trace_gym.train.lead import Leader, Start, follow, lead
@@ -108,6 +108,7 @@ def train_in(store: Store, config: RunConfig, *, narrator: Narrator, cache: Path
             keep=config.run.keep,
             eval_every=config.eval.every,
             max_staleness=config.run.max_staleness,
+            replay=config.train.replay,
         )
         purse, sink = Budget(**run_limits(config)), None
         if config.run.tensorboard:
@@ -220,7 +221,7 @@ def assist(config: RunConfig) -> None:
 def _watchdogs(config: RunConfig, opened: OpenPolicy) -> Watchdogs:
     """The watchdogs, tolerant of what the precision of sampler and trainer explains."""
     gaps = [GAPS.get(dtype, GAPS["bfloat16"]) for dtype in (opened.dtype, config.train.dtype)]
-    return Watchdogs(watch_config(config), max(gaps), max_staleness=config.run.max_staleness)
+    return Watchdogs(watch_config(config), max(gaps), max_staleness=oldest(config))
 
 
 def _parts(config: RunConfig, suites: list[Suite], opened: OpenPolicy, trainer: Trainer | Leader) -> Parts:

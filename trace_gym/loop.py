@@ -194,6 +194,8 @@ class TrainingRun:
         self._quality.load_state_dict(state["quality"])
         for past in range(step + 1):
             self._parts.watchdogs.look(self._store.metrics(past))
+            if past > step - self._config.replay:
+                self._parts.trainer.remember(self._store.forest(past))
         if self._parts.predictor is not None:
             self._parts.predictor.load_state_dict(state["predictor"])
         await self._parts.policy.load(checkpoint)

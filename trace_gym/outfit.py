@@ -14,7 +14,7 @@ from trace_gym.core.tree import RolloutTree
 from trace_gym.environment.registry import Suite
 from trace_gym.evaluate import EvalConfig, Report
 from trace_gym.rollout.model_agent import ModelAgent
-from trace_gym.rollout.player import CollectorConfig
+from trace_gym.rollout.parties import CollectorConfig
 from trace_gym.rollout.seat import Seats
 from trace_gym.rollout.stream import TaskStream
 from trace_gym.train.lead import Leader
@@ -63,7 +63,7 @@ class Limits(TypedDict):
 class LoopConfig:
     """`pool`: candidates a step; `step`: limits of one step by budget unit; `keep`: checkpoints kept;
     `eval_every` steps, 0: only before and after; `max_staleness`: how many steps are played ahead of the one
-    that is trained."""
+    that is trained; `replay`: how many steps back trees are trained on again."""
 
     steps: int
     pool: int
@@ -71,6 +71,7 @@ class LoopConfig:
     keep: int = 2
     eval_every: int = 0
     max_staleness: int = 0
+    replay: int = 0
 
 
 @dataclass(slots=True)

@@ -50,6 +50,11 @@ def watch_config(config: RunConfig) -> WatchConfig:
     return WatchConfig(**watch | ({"drift": "off"} if config.agent.top_p < 1.0 else {}))
 
 
+def oldest(config: RunConfig) -> int:
+    """How many updates old the tokens may be that are trained."""
+    return config.run.max_staleness + config.train.replay
+
+
 def run_limits(config: RunConfig) -> Limits:
     """The purse of the run."""
     b = config.budget

@@ -29,7 +29,7 @@ from trace_gym.model.tiny import make_tiny
 from trace_gym.parts import make_renderer
 from trace_gym.rollout.collector import Collector
 from trace_gym.rollout.demonstrator import Demonstrator
-from trace_gym.rollout.player import CollectorConfig
+from trace_gym.rollout.parties import CollectorConfig
 from trace_gym.rollout.stream import Source, TaskStream
 from trace_gym.schedule.uniform import Uniform
 from trace_gym.train.warmstart import CloningStep, warm_start

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from trace_gym.assemble import train
-from trace_gym.bench.cell import IMITATION, Cell, Silent, configured, credit_rows, method_of
+from trace_gym.bench.cell import IMITATION, Cell, Silent, configured, credit_rows, demonstrates, method_of
 from trace_gym.bench.regime import Pool, keep_wide, wide_pool
 from trace_gym.bench.schedulers import Plan, Settings, prepared, run, tune
 from trace_gym.config import load, parse
@@ -143,6 +143,8 @@ def test_a_method_may_bring_keys_of_its_own() -> None:
     """Of training and of the budget, over those of the settings."""
     spec = "trace?cap=4&train.advantage=checks&budget.step_trajectories=6"
     assert method_of("uniform?n=4") == ("uniform", {"n": 4}, {})
+    taught = ["imitation", "uniform?n=4", "trace_plus?guide_share=0.25&train.lr=1e-4", "trace?guide_share=0"]
+    assert [demonstrates(method) for method in taught] == [True, False, True, False]
     settings = {"train": {"advantage": "node", "lr": 0.5}, "budget": {"step_tokens": 70}}
     data = configured(load(None, SMALL), spec, 2, settings)
     assert data["scheduler"] == {"name": "trace", "options": {"cap": 4}}

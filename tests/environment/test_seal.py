@@ -15,7 +15,7 @@ from trace_gym.environment.registry import Suite, suite
 from trace_gym.environment.seal import content_of, read_seal, sealed, write_seal
 from trace_gym.parts import make_agent
 from trace_gym.rollout.collector import Collector
-from trace_gym.rollout.player import CollectorConfig
+from trace_gym.rollout.parties import CollectorConfig
 from trace_gym.schedule.uniform import Uniform
 
 LEAKY = f"{Path(__file__).with_name('leaky.py')}:Leaky"

@@ -28,7 +28,7 @@ from trace_gym.environment.env import AgenticEnv
 from trace_gym.environment.tools import tool
 from trace_gym.parts import make_agent
 from trace_gym.rollout.collector import Collector
-from trace_gym.rollout.player import CollectorConfig
+from trace_gym.rollout.parties import CollectorConfig
 from trace_gym.schedule.catalogue import make
 from trace_gym.testing.endpoint import Answer, Endpoint, said, serving
 

@@ -29,7 +29,7 @@ from trace_gym.interop.mcp.connection import Said
 from trace_gym.interop.mcp.judge import judged
 from trace_gym.parts import make_agent
 from trace_gym.rollout.collector import Collector
-from trace_gym.rollout.player import CollectorConfig
+from trace_gym.rollout.parties import CollectorConfig
 from trace_gym.schedule.catalogue import make
 from trace_gym.testing import ScriptedAgent
 

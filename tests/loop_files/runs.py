@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from trace_gym.core.budget import FREE
+from trace_gym.core.episode import Actor
 from trace_gym.core.scheduler import Cancel, EpisodeDone, Grant, GrantFailed, TurnDone
 from trace_gym.store import RunStatus
 
@@ -94,7 +95,8 @@ def assert_sound(store):
         assert settled == grants, "every granted rollout is settled, once"
         assert all(record.stop is not None for tree in forest.trees for record in tree.rollouts)
         turns = [turn for tree in forest.trees for turn in tree.turns]
-        assert store.ledger()[record.step].decoded == sum(len(turn.action_ids) for turn in turns)
+        sampled = [len(turn.action_ids) for turn in turns if turn.actor is not Actor.ORACLE]
+        assert store.ledger()[record.step].decoded == sum(sampled)
         assert store.ledger()[record.step].trajectories == sum(grants.values())
         total += sum((turn.cost for turn in turns), FREE)
     spent = store.cost()

@@ -19,7 +19,7 @@ from trace_gym.model.load import load_model
 from trace_gym.model.tiny import make_tiny
 from trace_gym.parts import make_agent, make_scheduler
 from trace_gym.rollout.collector import Collector
-from trace_gym.rollout.player import CollectorConfig
+from trace_gym.rollout.parties import CollectorConfig
 from trace_gym.rollout.policy_torch import TorchPolicy
 from trace_gym.store import Store
 

@@ -22,11 +22,13 @@ from trace_gym.core.tokens import floats, ids
 from trace_gym.core.tree import Anchor
 from trace_gym.environment.env import AgenticEnv
 from trace_gym.environment.tools import tool
+from trace_gym.parts import make_agent
 from trace_gym.rollout.collector import Collector
-from trace_gym.rollout.player import CollectorConfig
+from trace_gym.rollout.parties import CollectorConfig
 from trace_gym.schedule.beta import BetaPredictor
 from trace_gym.schedule.catalogue import make
 from trace_gym.schedule.cutting import CuttingScheduler
+from trace_gym.schedule.guided import GuidedScheduler
 from trace_gym.schedule.trace import Trace
 from trace_gym.schedule.uniform import Uniform
 from trace_gym.store import Store
@@ -66,6 +68,9 @@ class Corridor(AgenticEnv):
         there = self.state["at"] == self.task.payload["length"] and not self.state["dead"]
         yield Verdict.of("arrived", there, evidence=f"at {self.state['at']}")
 
+    def oracle(self):
+        return Action.call("walk", ahead=True)
+
     @classmethod
     def tasks(cls, split):
         return [corridor(i, split=split) for i in range(20)]
@@ -102,12 +107,13 @@ class Walker:
 
 
 def collect(tasks, scheduler, *, budget=None, agent=None, step=0, **others):
-    parties = {name: others.pop(name, None) for name in ("journal", "listener", "predictor")}
+    parties = {name: others.pop(name, None) for name in ("journal", "listener", "predictor", "guide")}
+    world = others.pop("world", Corridor)
     config = CollectorConfig(workers=4, turn_tokens=2, **others)
 
     async def run():
         async with Collector(
-            {"corridor": Corridor},
+            {"corridor": world},
             agent or Walker(),
             scheduler,
             **parties,
@@ -373,6 +379,51 @@ def test_a_grant_for_a_node_that_cannot_be_played_on_is_refused():
         collect([corridor(0)], Wrong(n=1))
 
 
+def test_what_the_oracle_is_granted_is_shown_started_from_and_neither_counted_nor_paid_in_tokens():
+    scheduler = GuidedScheduler(Uniform(n=3), share=0.5, below=0.6, continuations=4, seed=1)
+    budget = Budget(trajectories=11)
+    parties = {"predictor": Doubtful(), "guide": make_agent("oracle")}
+    forest = collect([corridor(i) for i in range(4)], scheduler, budget=budget, **parties)
+    (tree,) = (tree for tree in forest.trees if tree.rollouts[0].stop is StopReason.SHOWN)
+    first, *others = tree.rollouts
+    path = tree.path(first.tip)
+    assert {tree.turns[node].actor for node in path} == {Actor.ORACLE}
+    assert sum(tree.turns[node].cost.decoded for node in path) == 0
+    assert first.tip not in tree.leaves()
+    assert tree.outcome(0) is None
+    assert len(others) == 4
+    assert {record.anchor for record in others} in ({path[0]}, {path[1]})
+    assert set(tree.outcomes()) == {record.tip for record in others}
+    assert budget.spent == forest.cost
+    assert budget.spent.trajectories == 11
+    told = scheduler.learn(forest)
+    assert (told["guided"], told["guided_contrast"]) == (1.0, float(tree.mixed))
+
+
+def test_a_grant_to_the_oracle_needs_somebody_who_plays_it():
+    class Shows(Uniform):
+        def propose(self, pool, budget):
+            return [Grant(0, Anchor(0), 1, "to be shown", actor=Actor.ORACLE)]
+
+    with pytest.raises(ValueError, match="give the collector a guide"):
+        collect([corridor(0)], Shows(n=1))
+    with pytest.raises(ValueError, match="for the policy or for the oracle"):
+        Grant(0, Anchor(0), 1, "", actor=Actor.TASK)
+
+
+def test_an_oracle_that_falls_silent_ends_what_it_shows():
+    class Mute(Corridor):
+        def oracle(self):
+            return None
+
+    scheduler = GuidedScheduler(Uniform(n=3), share=0.5, below=0.6, continuations=4, seed=1)
+    parties = {"predictor": Doubtful(), "guide": make_agent("oracle"), "world": Mute}
+    forest = collect([corridor(i) for i in range(4)], scheduler, budget=Budget(trajectories=12), **parties)
+    (tree,) = (tree for tree in forest.trees if tree.rollouts[0].stop is StopReason.SHOWN)
+    assert (len(tree.turns), len(tree.rollouts)) == (1, 1), "it never took a turn, and nothing starts there"
+    assert forest.cost.trajectories == 6
+
+
 class Crash(BaseException):
     """What a failpoint raises."""
 
@@ -400,9 +451,10 @@ class Failpoint:
         return call
 
 
-@pytest.mark.parametrize("cuts", [False, True])
+@pytest.mark.parametrize("around", ["nothing", "cuts", "guides"])
 @pytest.mark.parametrize("after", [False, True])
-def test_resuming_from_every_journal_entry_equals_an_uninterrupted_step(tmp_path, after, cuts):
+def test_resuming_from_every_journal_entry_equals_an_uninterrupted_step(tmp_path, after, around):
+    cuts, guides = around == "cuts", around == "guides"
     tasks = [corridor(i, length=5 if cuts else 3) for i in range(3)]
 
     def play(journal, agent):
@@ -410,13 +462,18 @@ def test_resuming_from_every_journal_entry_equals_an_uninterrupted_step(tmp_path
         scheduler = Trace(4, 2, seed=2)
         if cuts:
             scheduler = CuttingScheduler(scheduler, below=0.1, spare=0.3)
-        parties = {"journal": journal, "agent": agent, "predictor": Doubtful() if cuts else None}
+        if guides:
+            scheduler = GuidedScheduler(scheduler, share=0.5, below=0.6, seed=1)
+        parties = {"journal": journal, "agent": agent, "guide": make_agent("oracle")}
+        if around != "nothing":
+            parties["predictor"] = Doubtful()
         return collect(tasks, scheduler, budget=budget, **parties), budget
 
     with Store.create(tmp_path / "whole", kind="train", config={}) as journal:
         whole, _ = play(journal, Walker())
     sampled = sum(turn.actor is Actor.POLICY for tree in whole.trees for turn in tree.turns)
-    assert cuts is any(r.stop is StopReason.CUT for tree in whole.trees for r in tree.rollouts)
+    for ended, asked in ((StopReason.CUT, cuts), (StopReason.SHOWN, guides)):
+        assert asked is any(r.stop is ended for tree in whole.trees for r in tree.rollouts)
     at, crashed = 1, True
     while crashed:
         folder = tmp_path / f"cut-{at}"

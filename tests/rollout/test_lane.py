@@ -15,7 +15,7 @@ from trace_gym.core.task import Limits
 from trace_gym.environment.tools import tool
 from trace_gym.rollout.collector import Collector
 from trace_gym.rollout.lane import Lane
-from trace_gym.rollout.player import CollectorConfig
+from trace_gym.rollout.parties import CollectorConfig
 from trace_gym.schedule.trace import Trace
 from trace_gym.schedule.uniform import Uniform
 

@@ -40,7 +40,7 @@ from trace_gym.model.tiny import make_tiny
 from trace_gym.parts import make_renderer
 from trace_gym.rollout.collector import Collector
 from trace_gym.rollout.model_agent import ModelAgent
-from trace_gym.rollout.player import CollectorConfig
+from trace_gym.rollout.parties import CollectorConfig
 from trace_gym.rollout.policy_vllm import VllmPolicy
 from trace_gym.rollout.vllm_dialect import MODULE, PAUSE, RESUME
 from trace_gym.rollout.vllm_fleet import VllmConfig

@@ -14,7 +14,7 @@ from trace_gym.core.tree import Forest
 from trace_gym.environment.registry import suite
 from trace_gym.parts import make_agent
 from trace_gym.rollout.collector import Collector
-from trace_gym.rollout.player import CollectorConfig
+from trace_gym.rollout.parties import CollectorConfig
 from trace_gym.schedule.catalogue import make, names, spelled
 from trace_gym.testing import Crashed, CrashingJournal, MemoryJournal
 

@@ -19,6 +19,7 @@ from trace_gym.train.world import World, launched
 
 CASES: dict[str, dict[str, Any]] = {
     "plain": {"epochs": 2, "minibatches": 2},
+    "replay": {"epochs": 2, "minibatches": 2, "replay": 1, "old_logprobs": "behaviour"},
     "everything": {
         **{"epochs": 2, "minibatches": 2, "loss": "gspo", "clip_low": 0.05, "clip_high": 0.05, "kl": 0.1},
         **{"correction": "geometric", "correction_low": 0.02, "correction_high": 50.0, "lean": True},

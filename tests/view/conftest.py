@@ -16,7 +16,7 @@ from trace_gym.environment.registry import Suite, suite
 from trace_gym.evaluate import EvalConfig, evaluate
 from trace_gym.parts import make_agent, make_predictor, make_scheduler
 from trace_gym.rollout.collector import Collector
-from trace_gym.rollout.player import CollectorConfig
+from trace_gym.rollout.parties import CollectorConfig
 from trace_gym.store import RunStatus, Store
 from trace_gym_envs.guess import GuessNumber
 

@@ -121,6 +121,13 @@ def method_of(spec: str) -> tuple[str, dict[str, Any], dict[str, dict[str, Any]]
     return name, options, sections
 
 
+def demonstrates(method: str) -> bool:
+    """Does a method learn from the oracle's solutions, so that it is to be told apart from the others? Raises
+    BadConfig, UnknownName."""
+    name, options, _ = method_of(method)
+    return name == IMITATION or bool(options.get("guide_share"))
+
+
 def credit_rows(base: RunConfig) -> list[str]:
     """The rows of an ablation that tell a method's credit from its allocation: the method with the credit of
     `base`, and `uniform` with the method's."""

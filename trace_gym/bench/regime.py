@@ -25,7 +25,7 @@ from trace_gym.core.task import Task
 from trace_gym.environment.registry import Suite, suite
 from trace_gym.policies import Voice, find_model, open_policy
 from trace_gym.rollout.collector import Collector
-from trace_gym.rollout.player import CollectorConfig
+from trace_gym.rollout.parties import CollectorConfig
 from trace_gym.schedule.uniform import Uniform
 
 REGIMES = ("natural", "wide")

@@ -27,7 +27,7 @@ from trace_gym.model.load import SMALL, LoadedModel, Precision, load_model
 from trace_gym.parts import make_predictor, make_renderer, make_scheduler
 from trace_gym.rollout.collector import Collector
 from trace_gym.rollout.model_agent import ModelAgent
-from trace_gym.rollout.player import CollectorConfig
+from trace_gym.rollout.parties import CollectorConfig
 from trace_gym.rollout.policy_torch import TorchPolicy
 
 if TYPE_CHECKING:

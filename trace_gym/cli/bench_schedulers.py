@@ -201,6 +201,8 @@ def _deliver_settings(best: Settings, folder: Path, given: dict[str, Any]) -> No
 
 
 def _tell(found: Comparison, written: Sequence[Path]) -> None:
+    from trace_gym.bench.cell import demonstrates
+
     console = Console()
     console.width = max(150, console.width)
     console.print(_success_table(found))
@@ -209,6 +211,9 @@ def _tell(found: Comparison, written: Sequence[Path]) -> None:
         console.print(
             f"cost to reach: to the baseline's final success {found.target:.3f}, over what it spent"
         )
+    taught = [row.method for row in found.rows if demonstrates(row.method)]
+    if taught:
+        console.print(f"with demonstrations, which the others do without: {', '.join(taught)}")
     for path in written:
         console.print(f"wrote {path}", highlight=False)
 

@@ -17,7 +17,7 @@ from trace_gym.core.task import Split, Task
 from trace_gym.environment.registry import Suite, suite
 from trace_gym.parts import make_agent
 from trace_gym.rollout.collector import Collector
-from trace_gym.rollout.player import CollectorConfig
+from trace_gym.rollout.parties import CollectorConfig
 from trace_gym.schedule.uniform import Uniform
 
 

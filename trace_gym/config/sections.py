@@ -149,6 +149,8 @@ class TrainSection(Section):
     lora_rank: Annotated[int, Field(ge=0)] = 0
     lora_alpha: Positive | None = None
     noise: bool = False
+    replay: Annotated[int, Field(ge=0)] = 0
+    replay_gains: bool = False
     dtype: Literal["float32", "bfloat16"] = "float32"
 
     @field_validator("betas")

@@ -24,14 +24,15 @@ class Actor(StrEnum):
 class StopReason(StrEnum):
     """Why a rollout ended. LIMIT: it used up its own allowance of tokens, seconds or money, which counts as
     MAX_TURNS does. CUT: the scheduler gave it up as hopeless, a failure as far as anybody will know; an
-    evaluation never does. CENSORED: the budget cut it, neither success nor failure. INVALID: something
-    outside the agent's control broke."""
+    evaluation never does. SHOWN: the oracle played it, for others to start from; neither success nor failure.
+    CENSORED: the budget cut it, neither too. INVALID: something outside the agent's control broke."""
 
     TERMINATED = "terminated"
     MAX_TURNS = "max_turns"
     CONTEXT = "context"
     LIMIT = "limit"
     CUT = "cut"
+    SHOWN = "shown"
     CENSORED = "censored"
     CANCELLED = "cancelled"
     INVALID = "invalid"
@@ -129,7 +130,7 @@ class Rollout:
 
     @property
     def scored(self) -> bool:
-        """Does its outcome count (neither running, censored, cancelled nor invalid)?"""
+        """Does its outcome count (neither running, shown, censored, cancelled nor invalid)?"""
         return self.stop in SCORED
 
     @property
@@ -150,7 +151,7 @@ class Episode:
 
     @property
     def success(self) -> bool | None:
-        """True or False where the outcome counts; None where it is censored, cancelled or invalid."""
+        """True or False where the outcome counts; None where it is shown, censored, cancelled or invalid."""
         if self.stop not in SCORED:
             return None
         verdict = success(self.turns[-1].verdicts)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 from trace_gym.core.budget import Budget
-from trace_gym.core.episode import FailureCause
+from trace_gym.core.episode import Actor, FailureCause
 from trace_gym.core.predictor import Prediction
 from trace_gym.core.tree import Anchor, Forest, RolloutTree
 
@@ -31,17 +31,22 @@ class Candidate:
 @dataclass(frozen=True, slots=True)
 class Grant:
     """`count` rollouts from `anchor`. `number` is unique within the step; `propensity` is the probability (or
-    share) with which this anchor was chosen, where the rule is random; `reason` is for people."""
+    share) with which this anchor was chosen, where the rule is random; `reason` is for people. With `actor`
+    ORACLE the environment's reference solution plays them, for others to start from: they cost a trajectory
+    and end as `StopReason.SHOWN`."""
 
     number: int
     anchor: Anchor
     count: int
     reason: str
     propensity: float = 1.0
+    actor: Actor = Actor.POLICY
 
     def __post_init__(self) -> None:
         if self.count < 1:
             raise ValueError(f"a grant is for at least one rollout, got {self.count}")
+        if self.actor not in (Actor.POLICY, Actor.ORACLE):
+            raise ValueError(f"a grant is for the policy or for the oracle, got {self.actor}")
 
 
 @dataclass(frozen=True, slots=True)

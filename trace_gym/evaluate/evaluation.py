@@ -20,7 +20,7 @@ from trace_gym.evaluate.attempts import Attempts
 from trace_gym.evaluate.plan import EvalConfig, Part, Planned, planned
 from trace_gym.evaluate.report import Report, summarise
 from trace_gym.rollout.collector import Collector
-from trace_gym.rollout.player import CollectorConfig, Listener
+from trace_gym.rollout.parties import CollectorConfig, Listener
 from trace_gym.rollout.seat import Seats
 from trace_gym.statistics import NOTHING, Interval, weighted_interval
 from trace_gym.statistics.adaptive import Estimate

@@ -41,7 +41,7 @@ from trace_gym.model.load import LoadedModel
 from trace_gym.parts import make_renderer, make_scheduler
 from trace_gym.rollout.collector import Collector
 from trace_gym.rollout.model_agent import ModelAgent
-from trace_gym.rollout.player import CollectorConfig
+from trace_gym.rollout.parties import CollectorConfig
 from trace_gym.rollout.policy_torch import TorchPolicy
 from trace_gym.schedule.catalogue import spelled
 

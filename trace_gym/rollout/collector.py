@@ -23,7 +23,10 @@ from trace_gym.core.scheduler import Candidate, Scheduler
 from trace_gym.core.task import Split, Task
 from trace_gym.core.tokens import FloatArray
 from trace_gym.core.tree import Forest
-from trace_gym.rollout.player import CollectorConfig, Listener, Parties, root_turn
+from trace_gym.rollout.demonstrator import Demonstrator
+from trace_gym.rollout.model_agent import ModelAgent
+from trace_gym.rollout.parties import CollectorConfig, Listener, Parties
+from trace_gym.rollout.player import root_turn
 from trace_gym.rollout.seat import Seats, Stand
 from trace_gym.rollout.step import CollectedStep
 from trace_gym.rollout.worker import Maker, WorkerPool
@@ -40,8 +43,9 @@ class Collector:
 
     `makers` makes an environment for a suite's name; `encode` gives the policy's hidden states for views (a
     feature of the predictor); `listener` hears every event after it was journalled; `seats` say where
-    environments live (None: threads of this process); they are closed with the collector. `rejected` holds
-    tasks that do not fit the model, with the reason.
+    environments live (None: threads of this process); they are closed with the collector. `guide` plays what
+    a scheduler grants to the oracle (None: a demonstrator that speaks as the agent, if that is a model).
+    `rejected` holds tasks that do not fit the model, with the reason.
     """
 
     def __init__(
@@ -56,10 +60,13 @@ class Collector:
         listener: Listener | None = None,
         config: CollectorConfig | None = None,
         seats: Seats | None = None,
+        guide: Agent | None = None,
     ) -> None:
         config = config or CollectorConfig()
+        if guide is None and isinstance(agent, ModelAgent):
+            guide = Demonstrator.beside(agent)
         seats = seats or WorkerPool(makers, config.workers)
-        self.parties = Parties(agent, scheduler, seats, config, journal, predictor, listener)
+        self.parties = Parties(agent, scheduler, seats, config, journal, predictor, listener, guide)
         self._encode = encode
         self.rejected: dict[str, str] = {}
 

@@ -15,7 +15,7 @@ from trace_gym.core.agent import Move, Renderer, View
 from trace_gym.core.episode import Actor
 from trace_gym.core.tokens import IntArray, Tokenizer, floats, ids
 from trace_gym.environment.spaces import ActionSpace
-from trace_gym.rollout.model_agent import next_context
+from trace_gym.rollout.model_agent import ModelAgent, next_context
 
 
 @runtime_checkable
@@ -52,6 +52,11 @@ class Demonstrator:
         self._noise = noise
         self._seed = seed
         self._space = _calls(())
+
+    @classmethod
+    def beside(cls, agent: ModelAgent) -> Demonstrator:
+        """One that never errs and speaks as `agent` does, so that a model can go on from its turns."""
+        return cls(agent.renderer, agent.tokenizer, noise=0.0)
 
     async def act(self, view: View) -> Move:
         """The next action and its tokens. Raises ValueError for a view that carries no oracle, and for an

@@ -44,8 +44,8 @@ class ModelAgent:
             given = f"{temperature} and {top_p}"
             raise ValueError(f"temperature must be at least 0 and top_p lie in (0, 1], got {given}")
         self._policy = policy
-        self._renderer = renderer
-        self._tokenizer = tokenizer
+        self.renderer = renderer
+        self.tokenizer = tokenizer
         self._max_tokens = max_tokens
         self._temperature = temperature
         self._top_p = top_p
@@ -53,7 +53,7 @@ class ModelAgent:
     async def act(self, view: View) -> Move:
         """Sample a turn. Raises ContextExceeded where the prompt leaves no room, ModelFailed, and ValueError
         for a path with turns that have no tokens."""
-        delta = next_context(self._renderer, view)
+        delta = next_context(self.renderer, view)
         prompt = ids(np.concatenate([path_ids(view), delta]))
         room = self._policy.context_size - len(prompt)
         if room < 1:
@@ -64,7 +64,7 @@ class ModelAgent:
                 prompt,
                 max_tokens=min(self._max_tokens, view.max_tokens, room),
                 seed=view.seed,
-                stop_ids=self._renderer.stop_ids,
+                stop_ids=self.renderer.stop_ids,
                 temperature=self._temperature,
                 top_p=self._top_p,
                 cached=seen_tokens(view, self._policy.version),
@@ -93,16 +93,16 @@ class ModelAgent:
     async def encode(self, views: Sequence[View]) -> list[FloatArray | None]:
         """The policy's hidden states (D,) where each view's next action would begin. Raises
         ContextExceeded."""
-        prompts = [ids(np.concatenate([path_ids(v), next_context(self._renderer, v)])) for v in views]
+        prompts = [ids(np.concatenate([path_ids(v), next_context(self.renderer, v)])) for v in views]
         return await self._policy.encode(prompts)
 
     def _text(self, token_ids: IntArray) -> str:
         """What was said, without the tokens that end turns."""
-        return self._tokenizer.decode([t for t in token_ids.tolist() if t not in self._renderer.stop_ids])
+        return self.tokenizer.decode([t for t in token_ids.tolist() if t not in self.renderer.stop_ids])
 
     def _action(self, text: str, completion: Completion, view: View) -> Action:
         """What the text spells; where it spells nothing because it was cut, the reason says so."""
-        action = self._renderer.parse(text, view.tools)
+        action = self.renderer.parse(text, view.tools)
         if action.error is None or completion.finish is not Finish.LENGTH:
             return action
         cut = f"the turn was cut after {len(completion.token_ids)} tokens"

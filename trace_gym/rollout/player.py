@@ -9,63 +9,20 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeAlias
 
 from trace_gym.core.action import Action, ToolSpec
 from trace_gym.core.agent import Agent, Attending, Move, View
-from trace_gym.core.budget import Budget, Cost, Pace
+from trace_gym.core.budget import Budget, Cost
 from trace_gym.core.episode import Actor, FailureCause, StopReason, Turn
 from trace_gym.core.errors import ContextExceeded, EnvironmentFailed, ForkDiverged, ModelFailed, SandboxFailed
-from trace_gym.core.journal import Journal
-from trace_gym.core.predictor import Predictor
-from trace_gym.core.scheduler import Event, Scheduler, TurnDone
+from trace_gym.core.scheduler import TurnDone
 from trace_gym.core.tree import RolloutTree
 from trace_gym.rollout.allowance import allowance
 from trace_gym.rollout.ending import Ending, TakenBack, over
-from trace_gym.rollout.seat import EnvironmentTimedOut, Kept, Seat, Seats, Stand
+from trace_gym.rollout.parties import Parties
+from trace_gym.rollout.seat import EnvironmentTimedOut, Kept, Seat, Stand
 from trace_gym.rollout.seeds import Seeds
 from trace_gym.rollout.stopwatch import Stopwatch
-
-Listener: TypeAlias = Callable[[RolloutTree, Event], None]
-
-
-@dataclass(frozen=True, slots=True)
-class CollectorConfig:
-    """`workers`: rollouts played at once. `turn_tokens`: what one turn may sample. `retries`: how often a
-    rollout that broke is played again before its grant is given up. `snapshots`: how many are kept at once
-    (the oldest give way to verified replay). `training`: refuse tasks of the test split. `tool_latency_s` is
-    charged for every turn on top of what the environment took, or everything at a `pace`: nobody waits for
-    it."""
-
-    seed: int = 0
-    workers: int = 64
-    turn_tokens: int = 256
-    retries: int = 2
-    snapshots: int = 20_000
-    training: bool = True
-    tool_latency_s: float = 0.0
-    pace: Pace | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("workers", "turn_tokens"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.retries < 0 or self.snapshots < 0:
-            raise ValueError("retries and snapshots must not be negative")
-
-
-@dataclass(frozen=True, slots=True)
-class Parties:
-    """Who takes part in a step."""
-
-    agent: Agent
-    scheduler: Scheduler
-    seats: Seats
-    config: CollectorConfig
-    journal: Journal | None = None
-    predictor: Predictor | None = None
-    listener: Listener | None = None
 
 
 class Player:
@@ -97,8 +54,11 @@ class Player:
         while self._snapshots:
             self._snapshots.popitem()[1].close()
 
-    async def play(self, worker: Seat | None, tree: RolloutTree, number: int) -> Ending:
-        """Play rollout `number` to its end; no worker means that there is no budget for it."""
+    async def play(
+        self, worker: Seat | None, tree: RolloutTree, number: int, *, guided: bool = False
+    ) -> Ending:
+        """Play rollout `number` to its end; no worker means that there is no budget for it. `guided`: the
+        guide plays it, as far as the oracle has an answer."""
         ended = over(tree.turns[tree.rollouts[number].tip]) or self._taken_back.ending(tree, number)
         if ended is not None:
             return ended
@@ -106,10 +66,13 @@ class Player:
             return StopReason.CENSORED, None, "the budget was spent"
         try:
             watch = Stopwatch(worker.name)
-            hint = await self._enter(worker, tree, number)
+            agent = self._agent(guided)
+            hint = await self._enter(worker, agent, tree, number)
             watch.entered()
             while True:
-                ending, hint = await self._turn(worker, watch, tree, number, hint)
+                if guided and hint is None:
+                    return StopReason.TERMINATED, None, "the oracle has no more to say"
+                ending, hint = await self._turn(worker, watch, agent, tree, number, hint)
                 if ending is not None:
                     return ending
         except EnvironmentTimedOut as error:
@@ -126,9 +89,14 @@ class Player:
             if self._attending is not None:
                 await self._attending.leave(tree.turns[tree.rollouts[number].tip])
 
-    async def _enter(self, worker: Seat, tree: RolloutTree, number: int) -> Action | None:
+    def _agent(self, guided: bool) -> Agent:
+        """Who plays: the agent, or the guide, which the step has made sure of."""
+        guide = self._parties.guide if guided else None
+        return self._parties.agent if guide is None else guide
+
+    async def _enter(self, worker: Seat, agent: Agent, tree: RolloutTree, number: int) -> Action | None:
         """Bring the worker's environment to the rollout's tip; returns the oracle's next action."""
-        node, task, oracle = tree.rollouts[number].tip, tree.task, self._parties.agent.wants_oracle
+        node, task, oracle = tree.rollouts[number].tip, tree.task, agent.wants_oracle
         if node == 0:
             stand = await worker.begin(task, keep=False, oracle=oracle)
             if not tree.turns[0].digest:
@@ -151,7 +119,13 @@ class Player:
         return await worker.oracle(task) if oracle else None
 
     async def _turn(
-        self, worker: Seat, watch: Stopwatch, tree: RolloutTree, number: int, hint: Action | None
+        self,
+        worker: Seat,
+        watch: Stopwatch,
+        agent: Agent,
+        tree: RolloutTree,
+        number: int,
+        hint: Action | None,
     ) -> tuple[Ending | None, Action | None]:
         """Play one turn; returns how the rollout ended, if it did, and the oracle's next action."""
         tip = tree.rollouts[number].tip
@@ -164,10 +138,10 @@ class Player:
         held = await self._hold_tokens(allowed)
         if held == 0:
             return (StopReason.CENSORED, None, "the token budget was spent"), None
-        view = self._view(tree, number, held, hint)
+        view = self._view(tree, number, held, (lambda: hint) if agent.wants_oracle else None)
         move: Move | None = None
         try:
-            move = await self._parties.agent.act(view)
+            move = await agent.act(view)
         except ContextExceeded as error:
             if tip == 0:
                 return (StopReason.INVALID, FailureCause.CONTEXT, str(error)), None
@@ -181,7 +155,7 @@ class Player:
                 tree.task,
                 move.action,
                 keep=self._parties.scheduler.forks,
-                oracle=self._parties.agent.wants_oracle,
+                oracle=agent.wants_oracle,
             )
         except EnvironmentFailed:
             self._record(tree, number, move, None, held, watch)
@@ -193,7 +167,9 @@ class Player:
         self._on_turn(tree, TurnDone(tree.index, number, node, (len(tree.turns), len(tree.rollouts))))
         return None, stand.oracle
 
-    def _view(self, tree: RolloutTree, number: int, max_tokens: int, hint: Action | None) -> View:
+    def _view(
+        self, tree: RolloutTree, number: int, max_tokens: int, oracle: Callable[[], Action | None] | None
+    ) -> View:
         path = [0, *tree.path(tree.rollouts[number].tip)]
         tools = tuple(self._tools[tree.index, node] for node in path)
         return View(
@@ -203,7 +179,7 @@ class Player:
             tools_before=tools[:-1],
             seed=self._seeds.turn(tree, number, len(path)),
             max_tokens=max_tokens,
-            oracle=(lambda: hint) if self._parties.agent.wants_oracle else None,
+            oracle=oracle,
         )
 
     def _record(

@@ -13,7 +13,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from trace_gym.core.budget import Budget, Cost
-from trace_gym.core.episode import FailureCause, StopReason
+from trace_gym.core.episode import SCORED, Actor, FailureCause, StopReason
 from trace_gym.core.errors import JournalDiverged
 from trace_gym.core.journal import Recovered
 from trace_gym.core.predictor import Prediction, Prefix
@@ -31,7 +31,8 @@ from trace_gym.core.scheduler import (
 from trace_gym.core.task import Task
 from trace_gym.core.tree import Forest, RolloutTree
 from trace_gym.rollout.ending import TakenBack, over
-from trace_gym.rollout.player import Parties, Player
+from trace_gym.rollout.parties import Parties
+from trace_gym.rollout.player import Player
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +101,11 @@ class CollectedStep:
         if not 0 <= grant.anchor.node < len(tree.turns) or tree.turns[grant.anchor.node].done:
             raise ValueError(
                 f"grant {grant.number} is for node {grant.anchor.node}, which cannot be played on"
+            )
+        if grant.actor is Actor.ORACLE and self._parties.guide is None:
+            raise ValueError(
+                f"grant {grant.number} is for the oracle, and nobody plays its solutions; give the collector "
+                "a guide"
             )
         self._grants[grant.number] = grant
 
@@ -241,7 +247,7 @@ class CollectedStep:
 
     async def _rollout(self, grant: Grant, *, funded: bool, resumed: int | None = None) -> None:
         tree = self._tree(grant.anchor.tree)
-        number = resumed
+        number, guided = resumed, grant.actor is Actor.ORACLE
         for attempt in range(self._parties.config.retries + 1):
             worker = await self._parties.seats.take() if funded else None
             try:
@@ -249,11 +255,12 @@ class CollectedStep:
                     number = tree.start(grant=grant.number, anchor=grant.anchor.node)
                     if self._parties.journal:
                         self._parties.journal.started(self._step, tree, number)
-                ending = await self._player.play(worker, tree, number)
+                ending = await self._player.play(worker, tree, number, guided=guided)
             finally:
                 if worker is not None:
                     worker.leave()
             stop, failure, detail = ending
+            stop = StopReason.SHOWN if guided and stop in SCORED else stop
             worth = self._cuts[tree.index, number].worth if stop is StopReason.CUT else None
             tree.stop(number, stop, failure, detail, worth=worth)
             if stop is not StopReason.INVALID or failure is FailureCause.CONTEXT:

@@ -18,6 +18,7 @@ from trace_gym.schedule.arpo import ArpoForks
 from trace_gym.schedule.compose import Composed
 from trace_gym.schedule.cutting import CuttingScheduler
 from trace_gym.schedule.dapo import DapoRoots
+from trace_gym.schedule.guided import GuidedScheduler
 from trace_gym.schedule.knapsack import KnapsackRoots
 from trace_gym.schedule.mopps import MoppsRoots
 from trace_gym.schedule.pcl import PclRoots
@@ -61,6 +62,8 @@ OWN = ("fresh_roots", "floors")
 """Options of the scheduler itself."""
 CUTS = ("cut_below", "cut_spare", "cut_after")
 """Options of any method: those of `CuttingScheduler`, which cuts where `cut_below` is above 0."""
+GUIDES = ("guide_share", "guide_below", "guide_continuations")
+"""Options of any method: those of `GuidedScheduler`, which shows solutions where `guide_share` is above 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +131,7 @@ def pair_of(name: str) -> Pair:
 
 def asks(name: str, options: Mapping[str, Any]) -> bool:
     """Does the method look at predictions? Raises UnknownName."""
-    if name in WHOLE or options.get("cut_below"):
+    if name in WHOLE or options.get("cut_below") or options.get("guide_share"):
         return True
     pair = pair_of(name)
     roots, forks = (options.get(side, own) for side, own in (("roots", pair.roots), ("forks", pair.forks)))
@@ -138,14 +141,18 @@ def asks(name: str, options: Mapping[str, Any]) -> bool:
 def make(name: str, options: Mapping[str, Any], *, seed: int) -> Scheduler:
     """The scheduler of a name. `roots` and `forks` among the options, where they are names, replace the rules
     that the name means; everything else goes to the constructors. Raises UnknownName, BadConfig."""
-    cuts = {key.removeprefix("cut_"): value for key, value in options.items() if key in CUTS}
-    inner = _made(name, {key: value for key, value in options.items() if key not in CUTS}, seed=seed)
-    if not cuts.get("below"):
-        return inner
+    around = (*CUTS, *GUIDES)
+    scheduler = _made(name, {key: value for key, value in options.items() if key not in around}, seed=seed)
+    cuts = {key.removeprefix("cut_"): options[key] for key in CUTS if key in options}
+    guides = {key.removeprefix("guide_"): options[key] for key in GUIDES if key in options}
     try:
-        return CuttingScheduler(inner, **cuts, seed=seed)
+        if cuts.get("below"):
+            scheduler = CuttingScheduler(scheduler, **cuts, seed=seed)
+        if guides.get("share"):
+            scheduler = GuidedScheduler(scheduler, **guides, seed=seed)
     except (TypeError, ValueError) as error:
         raise BadConfig(f"scheduler {name!r}: {error}") from error
+    return scheduler
 
 
 def _made(name: str, options: Mapping[str, Any], *, seed: int) -> Scheduler:
@@ -157,7 +164,7 @@ def _made(name: str, options: Mapping[str, Any], *, seed: int) -> Scheduler:
     if named:
         pair = pair_of(f"{named.get('roots', pair.roots)}+{named.get('forks', pair.forks)}")
         given = {key: value for key, value in given.items() if key in options or _takes(pair, key)}
-    known = [*_known(ROOTS[pair.roots]), *_known(FORKS[pair.forks]), *OWN, *CUTS]
+    known = [*_known(ROOTS[pair.roots]), *_known(FORKS[pair.forks]), *OWN, *CUTS, *GUIDES]
     for key in given:
         if key not in known:
             raise unknown(f"option of scheduler {name!r}", key, known)
@@ -173,7 +180,7 @@ def _made(name: str, options: Mapping[str, Any], *, seed: int) -> Scheduler:
 
 
 def _whole(name: str, options: Mapping[str, Any], *, seed: int) -> Scheduler:
-    known = [*(key for key in _known(WHOLE[name]) if key != "seed"), *CUTS]
+    known = [*(key for key in _known(WHOLE[name]) if key != "seed"), *CUTS, *GUIDES]
     for key in options:
         if key not in known:
             raise unknown(f"option of scheduler {name!r}", key, known)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from trace_gym.core.episode import Actor
 from trace_gym.core.errors import JournalDiverged
 from trace_gym.core.journal import Recovered
 from trace_gym.core.scheduler import (
@@ -227,6 +228,8 @@ def _insert_answer(sql: sqlite3.Connection, step: int, event: int | None, answer
             why = (float(item.propensity), text(item.reason))
             row = (step, int(item.number), event, position, *what, *why)
             sql.execute("INSERT INTO grants VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+            if item.actor is Actor.ORACLE:
+                sql.execute("INSERT INTO shown VALUES (?, ?)", (step, int(item.number)))
 
 
 def _event_row(event: Event) -> Row:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TypeAlias
 
 from trace_gym.core.budget import Cost
 from trace_gym.core.check import Verdict
-from trace_gym.core.episode import FailureCause, Rollout, StopReason
+from trace_gym.core.episode import Actor, FailureCause, Rollout, StopReason
 from trace_gym.core.errors import RunFolderError
 from trace_gym.core.journal import Recovered
 from trace_gym.core.scheduler import (
@@ -65,7 +65,8 @@ def read_pool(sql: sqlite3.Connection, step: int) -> tuple[tuple[Candidate, ...]
 def read_proposal(sql: sqlite3.Connection, step: int) -> tuple[Grant, ...]:
     """What was granted when the step opened."""
     query = f"SELECT {_GRANT} FROM grants WHERE step = ? AND event IS NULL ORDER BY position"
-    return tuple(_grant(row) for row in sql.execute(query, (step,)))
+    shown = _shown(sql, step)
+    return tuple(_grant(row, shown) for row in sql.execute(query, (step,)))
 
 
 def read_events(
@@ -74,14 +75,15 @@ def read_events(
     """The events of a step in order (or the one numbered `only`), each with its answer."""
     which, values = ("", (step,)) if only is None else (" AND {} = ?", (step, only))
     answers: defaultdict[int, list[tuple[int, Answer]]] = defaultdict(list)
+    shown = _shown(sql, step)
     query = f"SELECT event, position, {_GRANT} FROM grants WHERE step = ? AND event IS NOT NULL"
     for event, position, *row in sql.execute(query + which.format("event"), values):
-        answers[event].append((position, _grant(tuple(row))))
+        answers[event].append((position, _grant(tuple(row), shown)))
     query = "SELECT event, position, cancelled FROM cancels WHERE step = ?"
     for event, position, cancelled in sql.execute(query + which.format("event"), values):
         answers[event].append((position, Cancel(cancelled)))
     query = "SELECT event, position, tree, rollout, worth FROM cuts WHERE step = ?"
-    if _has_cuts(sql):
+    if _has(sql, "cuts"):
         for event, position, *cut in sql.execute(query + which.format("event"), values):
             answers[event].append((position, Cut(*cut)))
     predictions: defaultdict[int, dict[int, Row]] = defaultdict(dict)
@@ -94,9 +96,17 @@ def read_events(
         yield _event(row[1:], predictions[row[0]]), tuple(answer)
 
 
-def _grant(row: Row) -> Grant:
+def _grant(row: Row, shown: Collection[int]) -> Grant:
     number, tree, node, count, reason, propensity = row
-    return Grant(number, Anchor(tree, node), count, untext(reason), propensity)
+    actor = Actor.ORACLE if number in shown else Actor.POLICY
+    return Grant(number, Anchor(tree, node), count, untext(reason), propensity, actor)
+
+
+def _shown(sql: sqlite3.Connection, step: int) -> set[int]:
+    """The grants of a step that the oracle plays."""
+    if not _has(sql, "shown"):
+        return set()
+    return {number for (number,) in sql.execute("SELECT number FROM shown WHERE step = ?", (step,))}
 
 
 def _event(row: Row, predictions: dict[int, Row]) -> Event:
@@ -132,7 +142,7 @@ def read_trees(
         tree.turns.append(read_turn(row, seen, siblings=tree.turns, hidden=hidden))
     rollouts = "SELECT tree, number, granted, anchor, stop, failure, detail FROM rollouts WHERE step = ?"
     worths: dict[tuple[int, int], float] = {}
-    if _has_cuts(sql):
+    if _has(sql, "cuts"):
         cuts = f"SELECT tree, rollout, worth FROM cuts WHERE step = ?{which.format('tree')}"
         worths = {(index, number): worth for index, number, worth in sql.execute(cuts, values)}
     tips = {tree.index: {turn.rollout: n for n, turn in enumerate(tree.turns)} for tree in trees.values()}
@@ -155,9 +165,10 @@ def _rollout(granted: int, anchor: int, tip: int, end: Row, worth: float | None)
     return Rollout(granted, anchor, tip, reason, cause, untext(detail), worth)
 
 
-def _has_cuts(sql: sqlite3.Connection) -> bool:
-    """Runs of version 2 and before have none, and no table of them."""
-    return bool(sql.execute("SELECT 1 FROM sqlite_master WHERE name = 'cuts'").fetchone())
+def _has(sql: sqlite3.Connection, table: str) -> bool:
+    """Is there such a table? Runs of version 2 and before have no cuts, of version 3 and before no grants to
+    the oracle."""
+    return bool(sql.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone())
 
 
 def read_ledger(sql: sqlite3.Connection) -> dict[int, Cost]:

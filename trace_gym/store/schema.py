@@ -11,7 +11,7 @@ from dataclasses import fields
 
 from trace_gym.core.budget import Cost
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Kept in the file's `user_version`."""
 
 OLDEST_VERSION = 1
@@ -181,8 +181,15 @@ _CUT = (
     ) WITHOUT ROWID""",
 )
 
-STATEMENTS = (*_RUN, *_STEP, *_TREE, *_SEEN, *_CUT)
+_SHOWN = (
+    """CREATE TABLE shown ( -- grants that the oracle plays
+      step INTEGER NOT NULL, number INTEGER NOT NULL,
+      PRIMARY KEY (step, number)
+    ) WITHOUT ROWID""",
+)
+
+STATEMENTS = (*_RUN, *_STEP, *_TREE, *_SEEN, *_CUT, *_SHOWN)
 """What makes an empty file a run's file, in order."""
 
-SINCE = {2: _SEEN, 3: _CUT}
+SINCE = {2: _SEEN, 3: _CUT, 4: _SHOWN}
 """What each version added to the one before it."""

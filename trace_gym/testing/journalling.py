@@ -104,7 +104,8 @@ class _Script:
 
     def _grant(self, anchor: Anchor, count: int) -> Grant:
         text = self.rng.choice(_TEXTS)
-        self.grants.append(Grant(len(self.grants), anchor, count, text, self.rng.random()))
+        actor = self.rng.choice([Actor.POLICY, Actor.ORACLE])
+        self.grants.append(Grant(len(self.grants), anchor, count, text, self.rng.random(), actor))
         return self.grants[-1]
 
     def _note(self, write: Callable[[Journal], None], *, repeatable: bool = True) -> None:

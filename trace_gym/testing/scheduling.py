@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from trace_gym.core.budget import Budget, Cost
 from trace_gym.core.check import Verdict
-from trace_gym.core.episode import Actor, FailureCause, StopReason, Turn
+from trace_gym.core.episode import SCORED, Actor, FailureCause, StopReason, Turn
 from trace_gym.core.predictor import Prediction
 from trace_gym.core.scheduler import (
     Answer,
@@ -117,19 +117,20 @@ class _Play:
         draw = random.Random(f"{self.trial.seed}/{tree.task.key}")
         ability, hazard = draw.random(), 0.2 + 0.6 * draw.random()
         over = self.rng.random() < hazard
-        won = over and self.rng.random() < ability
+        shown = self.grants[tree.rollouts[rollout].grant].actor is Actor.ORACLE
+        won = over and (self.rng.random() < ability or shown)
         cut = not over and depth >= tree.task.limits.max_turns
         turn = Turn(
             parent=parent,
             rollout=rollout,
-            actor=Actor.POLICY,
+            actor=Actor.ORACLE if shown else Actor.POLICY,
             observation="",
             verdicts=(Verdict.of("done", won, evidence=""),),
             action_ids=ids([1]),
             logprobs=floats([-1.0]),
             terminated=over,
             truncated=cut,
-            cost=Cost(fresh=1, decoded=1, steps=1),
+            cost=Cost(fresh=1, decoded=int(not shown), steps=1),
         )
         node = tree.append(turn)
         self.budget.charge(turn.cost)
@@ -142,6 +143,8 @@ class _Play:
     def _end(self, place: int, tree: RolloutTree, rollout: int, reason: StopReason) -> None:
         del self.live[place]
         broken = reason is StopReason.INVALID
+        guided = self.grants[tree.rollouts[rollout].grant].actor is Actor.ORACLE
+        reason = StopReason.SHOWN if guided and reason in SCORED else reason
         worth = self.cuts.get((tree.index, rollout)) if reason is StopReason.CUT else None
         tree.stop(rollout, reason, FailureCause.ENVIRONMENT if broken else None, worth=worth)
         played = Cost(trajectories=tree.rollouts[rollout].spent)

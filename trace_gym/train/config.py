@@ -26,7 +26,8 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
 }
 _AT_LEAST: Mapping[str, float] = {
     **dict.fromkeys(("epochs", "minibatches", "response_tokens", "token_budget", "row_tokens"), 1),
-    **dict.fromkeys(("lr", "weight_decay", "max_grad_norm", "kl", "warmup_steps", "lora_rank", "seed"), 0),
+    **dict.fromkeys(("lr", "weight_decay", "max_grad_norm", "kl", "warmup_steps", "seed"), 0),
+    **dict.fromkeys(("lora_rank", "replay"), 0),
 }
 
 
@@ -55,6 +56,9 @@ class TrainConfig:
     memory. With a `lora_rank` only adapters of that rank are trained, their part weighted by `lora_alpha`
     (None: twice the rank) over the rank. With `noise` the spread of the gradient over minibatches is measured
     before the first step, which costs a pass over the forest.
+
+    `replay`: the trees of so many steps before are trained on again with every forest, with `replay_gains`
+    only the turns that are to be made likelier; needs `old_logprobs` "behaviour".
     """
 
     lr: float = 1e-5
@@ -90,6 +94,8 @@ class TrainConfig:
     lora_rank: int = 0
     lora_alpha: float | None = None
     noise: bool = False
+    replay: int = 0
+    replay_gains: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -114,6 +120,13 @@ class TrainConfig:
                 "a correction compares the sampler's log-probs with the trainer's; set old_logprobs to "
                 "'recompute'"
             )
+        if self.replay and self.old_logprobs != "behaviour":
+            raise ValueError(
+                "replay trains on trees that older weights sampled, so the ratio must be to those; set "
+                "old_logprobs to 'behaviour'"
+            )
+        if self.replay_gains and not self.replay:
+            raise ValueError("replay_gains is about replayed trees; set replay to at least 1")
         low, high = self.correction_bounds
         if not 0 <= low <= high:
             raise ValueError(f"a correction needs 0 <= low <= high, got {low} and {high}")

@@ -43,6 +43,11 @@ class Leader:
         self._world.tell(("update", forest))
         return self._trainer.update(forest)
 
+    def remember(self, forest: Forest) -> None:
+        """As `Trainer.remember`."""
+        self._world.tell(("remember", forest))
+        self._trainer.remember(forest)
+
     def save(self, folder: Path) -> Checkpoint:
         """As `Trainer.save`."""
         self._world.tell(("save", folder))
@@ -72,7 +77,8 @@ def follow(config: TrainConfig, *, device: str | None = None) -> None:
     world = World.current()
     own = f"cuda:{torch.cuda.current_device()}" if torch.cuda.is_available() else "cpu"
     trainer = _made(world.told(), config, device or own)
-    calls: dict[str, Any] = {"update": trainer.update, "save": trainer.save, "score": trainer.score}
+    names = ("update", "remember", "save", "score")
+    calls: dict[str, Any] = {name: getattr(trainer, name) for name in names}
     while (order := world.told()) is not None:
         name, argument = order
         calls[name](argument)

@@ -26,13 +26,13 @@ from trace_gym.core.tree import Forest
 from trace_gym.model.load import load_weights, model_folder
 from trace_gym.train.checkpoint import base_folder, demand_base, read_state, write_checkpoint
 from trace_gym.train.config import TrainConfig
-from trace_gym.train.credit import credit
 from trace_gym.train.logprob import LogprobKernel
 from trace_gym.train.noise import flat, noise
 from trace_gym.train.objective import Share
 from trace_gym.train.pack import MicroBatch, stack
 from trace_gym.train.passes import Passes
 from trace_gym.train.probe import scored_row
+from trace_gym.train.replay import Crediting
 from trace_gym.train.tally import Tally, described
 from trace_gym.train.world import World, gathered, like, whole
 
@@ -69,6 +69,7 @@ class Trainer:
         self._base = source
         self._clock = clock
         self._world = World.current()
+        self._crediting = Crediting(config)
         self._adapter = _adapter(model, config) if config.lora_rank else None
         self._kernel = self._new_kernel(self.model)
         self._reference: LogprobKernel | None = None
@@ -176,20 +177,13 @@ class Trainer:
         """Train on a forest: several clipped epochs of minibatches of whole trees. Returns metrics.
 
         Old log-probs are the trainer's own, taken with the same kernel and the same packing before the first
-        step, or the sampler's (`old_logprobs`). A forest without contrast changes nothing, and `skipped` is
-        1.
+        step, or the sampler's (`old_logprobs`). The trees of the last forests count again (`replay`). Without
+        contrast anywhere nothing changes, and `skipped` is 1.
         """
         begun, version = self._clock(), self.version
         config = self.config
-        credits_ = credit(
-            forest.trees,
-            advantage=config.advantage,
-            token_weight=config.token_weight,
-            whiten=config.whiten,
-            balance=config.balance,
-            per_branch=config.rule.per == "branch",
-            discount=config.discount,
-        )
+        fresh, again = self._crediting.of(forest)
+        credits_ = [*fresh, *again]
         rng = np.random.default_rng([config.seed, self.updates])
         shares, batches, stats = self._passes.shares(credits_, rng)
         tally = Tally(version)
@@ -207,8 +201,13 @@ class Trainer:
             **spread,
             "lr": config.rate(max(0, self.steps - 1)),
             "skipped": float(not shares),
+            "replayed_trees": float(len(again)),
             "seconds": self._clock() - begun,
         }
+
+    def remember(self, forest: Forest) -> None:
+        """Before the first update of a resumed run: a forest of an earlier one, for what is replayed."""
+        self._crediting.remember(forest)
 
     @torch.no_grad()
     def score(self, pairs: Sequence[tuple[IntArray, IntArray]]) -> list[NDArray[np.float64]]:

@@ -166,7 +166,7 @@ def _brief(value: object) -> str:
 
 
 def _success(stop: str | None, verdicts: list[list[Any]]) -> bool | None:
-    if stop in (None, "invalid", "censored", "cancelled"):
+    if stop in (None, "invalid", "shown", "censored", "cancelled"):
         return None
     required = [status for _, status, _, required in verdicts if required]
     if "fail" in required:

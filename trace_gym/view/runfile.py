@@ -20,7 +20,8 @@ from trace_gym.store import FILE, Store
 STANDING = """
   SELECT r.step AS step, r.tree AS tree, r.number AS number, r.stop AS stop, r.failure AS failure,
     r.anchor AS anchor, CASE
-      WHEN r.stop IS NULL OR r.stop IN ('invalid', 'censored', 'cancelled') OR r.tip IS NULL THEN NULL
+      WHEN r.stop IS NULL OR r.stop IN ('invalid', 'shown', 'censored', 'cancelled') THEN NULL
+      WHEN r.tip IS NULL THEN NULL
       ELSE (SELECT CASE
               WHEN SUM(v.status = 'fail') > 0 THEN 0
               WHEN COUNT(*) > 0 AND SUM(v.status = 'pass') = COUNT(*) THEN 1
