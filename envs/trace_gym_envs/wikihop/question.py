@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from random import Random
 from typing import Any, Final
 
@@ -57,7 +58,7 @@ def draw(world_name: str, number: int) -> Question:
     rng = Random(f"wikihop/{world_name}/{number}")
     length = number % MAX_HOPS + 1
     kind = number // MAX_HOPS % len(KINDS)
-    answers = [e.number for e in here.entities if e.kind == kind and here.incoming[e.number]]
+    answers = _answers(world_name, kind)
     while True:
         walked = _walk_back(here, rng.choice(answers), length, rng)
         if walked is None:
@@ -66,6 +67,13 @@ def draw(world_name: str, number: int) -> Question:
         hops = _ask(here, chain, links, rng)
         if hops is not None:
             return Question(world_name, hops, chain)
+
+
+@lru_cache(maxsize=4096)
+def _answers(world_name: str, kind: int) -> tuple[int, ...]:
+    """The entities of a kind that a fact leads to."""
+    here = world(world_name)
+    return tuple(e.number for e in here.entities if e.kind == kind and here.incoming[e.number])
 
 
 def _walk_back(
