@@ -204,8 +204,8 @@ def test_a_tree_grows_as_it_is_written() -> None:
     assert tree.turns[1].hidden.tolist() == tree.turns[3].hidden.tolist()  # type: ignore[union-attr]
     assert tree.cost == Cost(2, 10, 0, 12, 5, model_seconds=1.25, env_seconds=0.625)
     assert (tree.index, tree.task) == (4, toy_task(4))
-    with pytest.raises(ValueError, match=r"must end with one of \+ - > # \$ / \? x !"):
-        grow_tree("0 3 *")
+    with pytest.raises(ValueError, match=r"must end with one of \+ - > # \$ / \* \? x !"):
+        grow_tree("0 3 %")
 
 
 def test_a_forest_grows_in_order() -> None:

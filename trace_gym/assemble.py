@@ -6,18 +6,18 @@ This is what `trace-gym train` calls, and what a program calls to do the same. L
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from trace_gym.config import RunConfig, SuiteSection, parse
+from trace_gym.config import RunConfig, parse
 from trace_gym.core.budget import Budget, Pace
-from trace_gym.core.errors import BadConfig, RunFolderError, boundary
+from trace_gym.core.errors import BadConfig, RunFolderError
 from trace_gym.core.policy import Policy
 from trace_gym.core.scheduler import Scheduler
-from trace_gym.core.task import Split, Task
+from trace_gym.core.task import Split
 from trace_gym.environment.registry import Suite, suite
 from trace_gym.evaluate import EvalConfig
 from trace_gym.loop import TrainingRun
@@ -25,8 +25,8 @@ from trace_gym.outfit import LoopConfig, Outcome, Parts, Reporter
 from trace_gym.parts import make_predictor, make_scheduler
 from trace_gym.policies import OpenPolicy, Voice, demand_adapters, find_model, open_policy, taken_up
 from trace_gym.rollout.parties import CollectorConfig
-from trace_gym.rollout.stream import Source, TaskStream
 from trace_gym.settings import oldest, run_limits, step_limits, train_config, unlike_method, watch_config
+from trace_gym.sources import chosen_tasks, stream_of
 from trace_gym.store import RunStatus, Store
 from trace_gym.store.tensorboard import TensorBoard
 from trace_gym.train.lead import Leader, Start, follow, lead
@@ -154,7 +154,7 @@ def check(config: RunConfig) -> Mapping[str, str]:
     make_predictor(config.predictor.name, config.predictor.options, seed=config.run.seed)
     train_config(config)
     watch_config(config)
-    stream = _stream(config, suites)
+    stream = stream_of(config, suites)
     size = config.run.pool or scheduler.pool_size or _default_pool(config)
     held_out = [suite(spec) for spec in config.eval.suites] or suites
     return {
@@ -227,7 +227,7 @@ def _watchdogs(config: RunConfig, opened: OpenPolicy) -> Watchdogs:
 def _parts(config: RunConfig, suites: list[Suite], opened: OpenPolicy, trainer: Trainer | Leader) -> Parts:
     run = config.run
     return Parts(
-        stream=_stream(config, suites),
+        stream=stream_of(config, suites),
         suites={each.name: each for each in suites},
         agent=opened.agent,
         policy=opened.policy,
@@ -264,29 +264,6 @@ def _scheduler(config: RunConfig, suites: list[Suite]) -> Scheduler:
     floors = {each.name: section.floor for each, section in named if section.floor}
     options = {**({"floors": floors} if floors else {}), **config.scheduler.options}
     return make_scheduler(config.scheduler.name, options, seed=config.run.seed)
-
-
-def _stream(config: RunConfig, suites: list[Suite]) -> TaskStream:
-    sources = [
-        Source(each.name, chosen_tasks(each, section), section.share, section.floor)
-        for each, section in zip(suites, config.suites, strict=True)
-    ]
-    return TaskStream(sources, config.run.seed)
-
-
-def chosen_tasks(suite: Suite, section: SuiteSection) -> Sequence[Task]:
-    """The training tasks of a suite, or those of them that the section's file lists. Raises BadConfig."""
-    tasks, only = suite.tasks(Split.TRAIN), section.only
-    if only is None:
-        return tasks
-    with boundary(BadConfig, OSError, UnicodeDecodeError, what=f"cannot read the task ids in {only}"):
-        lines = Path(only).read_text(encoding="utf-8").splitlines()
-    wanted = {line.strip() for line in lines if line.strip()}
-    kept = [task for task in tasks if task.id in wanted]
-    if len(kept) < len(wanted):
-        missing = sorted(wanted - {task.id for task in kept})
-        raise BadConfig(f"{suite.spec} has no training task {missing[0]!r}, which {only} lists")
-    return kept
 
 
 def _pool(config: RunConfig, parts: Parts) -> int:

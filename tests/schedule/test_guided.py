@@ -1,6 +1,7 @@
 """Guiding: who is shown a solution, where play goes on from it, and that the method inside is left alone."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -51,8 +52,8 @@ class Inner(Uniform):
 
 def shown(index: int, *, turns: int = 4, won: bool = True) -> RolloutTree:
     """What the oracle has played."""
-    tree = grow_tree(f"0 {'1 ' * turns}{'+' if won else '-'}", index=index)
-    tree.rollouts[0] = type(tree.rollouts[0])(FIRST + 1, 0, turns, StopReason.SHOWN)
+    tree = grow_tree(f"0 {'1 ' * turns}{'*' if won else '-'}", index=index)
+    tree.rollouts[0] = replace(tree.rollouts[0], stop=StopReason.SHOWN)
     return tree
 
 
@@ -129,8 +130,7 @@ def test_outcomes_are_remembered_by_the_turns_left_and_fade() -> None:
     tree = shown(0, turns=3)
     (grant,) = started(guided, tree)
     assert isinstance(grant, Grant)
-    tree = grow_tree("0 1 1 1 +", f"{grant.anchor.node} 1 +", f"{grant.anchor.node} 1 -", index=0)
-    tree.rollouts[0] = type(tree.rollouts[0])(FIRST + 1, 0, 3, StopReason.SHOWN)
+    tree = grow_tree("0 1 1 1 *", f"{grant.anchor.node} 1 +", f"{grant.anchor.node} 1 -", index=0)
     other = grow_tree("0 1 +", index=1)
     told = guided.learn(Forest(0, [tree, other]))
     assert inner.learnt == [1], "the method inside learns from its own prompts"

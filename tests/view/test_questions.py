@@ -45,7 +45,7 @@ def test_every_tree_is_told_with_its_success(run, forests):
 
 
 def test_every_way_to_end_is_told_as_the_store_counts_it(tmp_path):
-    trees = [grow_tree(*(f"0 2 {mark}" for mark in "+->#$/?x!"), index=0)]
+    trees = [grow_tree(*(f"0 2 {mark}" for mark in "+->#$/*?x!"), index=0)]
     with Store.create(tmp_path / "ends", kind="eval", config={}) as store:
         record_forest(store, Forest(0, trees))
         kept = store.tree(0, 0)

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from trace_gym.assemble import Narrator, chosen_tasks, warm_config
+from trace_gym.assemble import Narrator, warm_config
 from trace_gym.bench.curve import Point
 from trace_gym.config import RunConfig
 from trace_gym.core.episode import Actor
@@ -27,6 +27,7 @@ from trace_gym.evaluate import EvalConfig, Report, evaluate
 from trace_gym.model.load import load_model, load_weights
 from trace_gym.model.quiet import quiet
 from trace_gym.policies import Voice, find_model, open_policy
+from trace_gym.sources import chosen_tasks
 from trace_gym.train.warmstart import warm_start
 from trace_gym.warm import demonstrate
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from trace_gym.assemble import Narrator, chosen_tasks, warm_config
+from trace_gym.assemble import Narrator, warm_config
 from trace_gym.config import RunConfig
 from trace_gym.core.budget import Budget
 from trace_gym.core.errors import BadConfig
@@ -27,6 +27,7 @@ from trace_gym.policies import Voice, find_model, open_policy
 from trace_gym.rollout.collector import Collector
 from trace_gym.rollout.parties import CollectorConfig
 from trace_gym.schedule.uniform import Uniform
+from trace_gym.sources import chosen_tasks
 
 REGIMES = ("natural", "wide")
 EXTREME = 0.7

@@ -25,6 +25,7 @@ ENDS: dict[str, tuple[StopReason, bool]] = {
     "#": (StopReason.CONTEXT, False),
     "$": (StopReason.LIMIT, False),
     "/": (StopReason.CUT, False),
+    "*": (StopReason.SHOWN, True),
     "?": (StopReason.CENSORED, False),
     "x": (StopReason.CANCELLED, False),
     "!": (StopReason.INVALID, False),
@@ -52,11 +53,11 @@ def grow_tree(
         grow_tree("0 3 2 +", "0 3 1 -", "1 2 ?")
 
     plays nodes 1 and 2, then 3 and 4, both from the root, then node 5 on from node 1. Ends: `+` success,
-    `-` failure, `>` out of turns, `#` out of context, `$` at its limit, `/` cut, `?` censored, `x` cancelled,
-    `!` invalid, `.` still running. Rollout i is of grant i. Every turn has `context` context tokens, the same
-    for all children of a node, and ids below `vocab`; its check `done` passes only where a success ends. With
-    `hidden`, turns carry a state of that size, the same for all children of a node. Each turn costs its
-    tokens, 1/4 s of model and 1/8 s of environment.
+    `-` failure, `>` out of turns, `#` out of context, `$` at its limit, `/` cut, `*` shown, `?` censored,
+    `x` cancelled, `!` invalid, `.` still running. Rollout i is of grant i. Every turn has `context` context
+    tokens, the same for all children of a node, and ids below `vocab`; its check `done` passes only where a
+    success ends, or what is shown. With `hidden`, turns carry a state of that size, the same for all children
+    of a node. Each turn costs its tokens, 1/4 s of model and 1/8 s of environment.
     """
     tree = RolloutTree(index, task or toy_task(index), [_root(index)])
     for number, line in enumerate(rollouts):
