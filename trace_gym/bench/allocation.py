@@ -10,9 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from statistics import fmean
 from typing import Any
 
@@ -21,6 +19,7 @@ import numpy as np
 from trace_gym.bench.martingale import Landscape
 from trace_gym.bench.simulation import Grown, Played, Simulation
 from trace_gym.bench.spread import seed_interval
+from trace_gym.bench.workers import workers
 from trace_gym.core.targets import recursive_backup
 from trace_gym.schedule.catalogue import make, spelled
 from trace_gym.schedule.contrast import (
@@ -224,8 +223,7 @@ def _spread_out(cases: Sequence[Case], jobs: int) -> Iterator[dict[str, float]]:
     if jobs == 1:
         yield from map(simulate, cases)
         return
-    workers = min(jobs, len(cases), os.cpu_count() or 1)
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with workers(min(jobs, len(cases), os.cpu_count() or 1)) as pool:
         yield from pool.map(simulate, cases)
 
 

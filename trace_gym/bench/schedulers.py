@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, as_completed
 from dataclasses import dataclass, field
 from itertools import product
-from multiprocessing import get_context
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -20,6 +19,7 @@ from trace_gym.assemble import Narrator, warm_config
 from trace_gym.bench.cell import IMITATION, OWN_SECTIONS, Cell, configured, method_of, run_cell
 from trace_gym.bench.comparison import Comparison, compare
 from trace_gym.bench.regime import REGIMES, wide_pool
+from trace_gym.bench.workers import workers
 from trace_gym.config import RunConfig, parse
 from trace_gym.core.errors import BadConfig, unknown
 from trace_gym.environment.registry import suite
@@ -150,7 +150,7 @@ def run_cells(cells: Sequence[Cell], *, jobs: int) -> Iterator[str]:
             run_cell(cell)
             yield cell.name
         return
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+    with workers(jobs) as pool:
         running: dict[Future[dict[str, Any]], str] = {
             pool.submit(run_cell, cell): cell.name for cell in cells
         }
