@@ -39,6 +39,21 @@ def test_with_every_switch_off_it_is_trace(world) -> None:
         assert one.decisions() == two.decisions()
 
 
+def test_without_continuations_all_goes_into_roots_where_trace_puts_them(world) -> None:
+    scene = {"values": [0.2, 0.5, 0.5, 0.7, 0.9], "turns": [3, 2, 4, 3, 3]}
+    one, two = world(**scene), world(**scene)
+    bare, pair = trace_plus(seed=4), make("trace+none", {}, seed=4)
+    for _ in range(3):
+        _, metrics = one.step(bare, Budget(trajectories=30))
+        two.step(pair, Budget(trajectories=30))
+        assert one.decisions() == two.decisions()
+        assert sum(grant.count for grant in one.grants.values()) == 30
+        assert metrics["forks"] == 0
+    assert not bare.forks
+    with pytest.raises(ValueError, match="need continuations, at least 1"):
+        trace_plus(continuations=0, patience=2)
+
+
 def test_the_posterior_prefers_what_is_known(world) -> None:
     """Two prompts at one half, one of them well known: all roots go there."""
     play = world(values=[0.5, 0.5], turns=[3, 3])
@@ -114,7 +129,8 @@ def test_bad_numbers_are_refused(world) -> None:
     for options, message in (
         ({"per_cost": 1.0}, "they need queue = true"),
         ({"queue": True, "per_cost": -1.0}, "per_cost must not be negative"),
-        ({"queue": True, "continuations": 0}, "continuations must be at least 1"),
+        ({"queue": True, "continuations": 0}, "need continuations, at least 1"),
+        ({"continuations": -1}, "continuations must be at least 1"),
         ({"queue": True, "patience": -1}, "patience must not be negative"),
         ({"queue": True, "prices": {"token": -1.0}}, "the price of a token must not be negative"),
         ({"queue": True, "seed": -1}, "seed must not be negative"),
@@ -146,6 +162,6 @@ def test_the_ablation_is_spelled_out() -> None:
     specs = ablation()
     assert len(specs) == len(SWITCHES)
     made = [make(*spelled(spec), seed=0) for spec in specs]
-    assert all(scheduler.forks for scheduler in made)
+    assert [scheduler.forks for scheduler in made] == [name != "roots" for name in SWITCHES]
     assert spelled(specs[0])[1] == OFF
     assert spelled(specs[list(SWITCHES).index("per_cost")])[1] == {**OFF, "queue": True, "per_cost": 1.0}

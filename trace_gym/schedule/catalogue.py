@@ -108,7 +108,7 @@ def spelled(spec: str) -> tuple[str, dict[str, Any]]:
 
 
 def ablation() -> list[str]:
-    """`trace_plus` by its switches, as specs: all off, which is how it comes, and each alone."""
+    """`trace_plus` by its switches, as specs: all off, which is TRACE, and each alone."""
     off = SWITCHES["trace"]
     rows = [{**off, **row} for row in SWITCHES.values()]
     told = ["&".join(f"{key}={json.dumps(value)}" for key, value in row.items()) for row in rows]

@@ -1,14 +1,14 @@
-"""TRACE with what the paper leaves on the table, each idea a switch of its own.
+"""TRACE's choice of prompts for a trainer that credits turns by their checks; ideas past TRACE as switches.
 
-`posterior`: expected contrast over V~'s own uncertainty, in closed form. `stop_at_flip`, `patience`:
-continuations are granted one at a time, a prefix is done once flipped and given up once it resisted so often.
-`queue`: one queue over the roots and prefixes of all prompts in place of a fixed number of continuations a
-root; `per_cost`: the power of the expected cost that worth is divided by, at `prices`. `epsilon`: the share
-that goes to prompts drawn at random. With every switch off it is TRACE, and so it comes, for learning runs
-bore none of them out (README, Decisions): what makes the method more than TRACE is how turns are credited
-(`train.advantage = "checks"`), which is the trainer's matter, as branch weights are. Leaves out unbiased
-targets and checks as features, which are options of the predictors, and cutting, which any method can have
-(`cutting.py`).
+What makes the method is how turns are credited (`train.advantage = "checks"`), which is the trainer's matter,
+and that all trajectories go into roots: with that credit continuations bought less than other prompts did
+(README, Decisions). With `continuations` it is TRACE. The switches: `posterior`, expected contrast over V~'s
+own uncertainty, in closed form. `stop_at_flip`, `patience`: continuations are granted one at a time, a prefix
+is done once flipped and given up once it resisted so often. `queue`: one queue over the roots and prefixes of
+all prompts in place of a fixed number of continuations a root; `per_cost`: the power of the expected cost
+that worth is divided by, at `prices`. `epsilon`: the share that goes to prompts drawn at random. Learning
+runs bore none of them out. Leaves out unbiased targets and checks as features, which are options of the
+predictors, and what any method can have around it (`cutting.py`, `guided.py`).
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ from trace_gym.schedule.global_queue import GlobalQueue
 from trace_gym.schedule.plus_forks import PlusForks
 from trace_gym.schedule.rule import ForkRule
 from trace_gym.schedule.trace import TraceForks, TraceRoots
+from trace_gym.schedule.uniform import NoForks
 
 SWITCHES: Mapping[str, Mapping[str, object]] = {
     "trace": {
+        "continuations": 2,
         "posterior": False,
         "stop_at_flip": False,
         "patience": 0,
@@ -39,13 +41,14 @@ SWITCHES: Mapping[str, Mapping[str, object]] = {
     "queue": {"queue": True},
     "per_cost": {"queue": True, "per_cost": 1.0},
     "epsilon": {"epsilon": 0.1},
+    "roots": {"continuations": 0},
 }
-"""The rows of an ablation: options over those of `trace`, in which everything is off."""
+"""The rows of an ablation: options over those of `trace`, which are TRACE's; `roots` is how it comes."""
 
 
 def trace_plus(
     roots: int | None = None,
-    continuations: int = 2,
+    continuations: int | None = None,
     *,
     posterior: bool = False,
     stop_at_flip: bool = False,
@@ -62,9 +65,15 @@ def trace_plus(
     floors: Mapping[str, float] | None = None,
     seed: int = 0,
 ) -> Scheduler:
-    """The scheduler with these switches. M = `roots` (None: from the budget), N = `continuations`; `floors`
-    is the least part of the roots by suite. `per_cost` and `prices` (by name, as `expense.Prices` has them)
-    need the queue, floors its absence: ValueError otherwise."""
+    """The scheduler with these switches. M = `roots` (None: from the budget), N = `continuations` (None: 0,
+    or 2 where a switch is about them); `floors` is the least part of the roots by suite. `per_cost` and
+    `prices` (by name, as `expense.Prices` has them) need the queue, floors its absence: ValueError
+    otherwise."""
+    forking = queue or stop_at_flip or patience
+    if continuations is None:
+        continuations = 2 if forking else 0
+    if forking and not continuations:
+        raise ValueError("queue, stop_at_flip and patience need continuations, at least 1")
     if (per_cost or prices) and not queue:
         raise ValueError("per_cost and prices weigh the queue; they need queue = true")
     if floors and queue:
@@ -93,8 +102,10 @@ def trace_plus(
             prices=Prices(**prices) if prices else None,
             seed=seed,
         )
-    forks: ForkRule = TraceForks(continuations, prior=prior, cold_steps=cold_steps)
-    if posterior or stop_at_flip or patience:
+    forks: ForkRule = NoForks()
+    if continuations:
+        forks = TraceForks(continuations, prior=prior, cold_steps=cold_steps)
+    if continuations and (posterior or stop_at_flip or patience):
         forks = PlusForks(
             continuations,
             posterior=posterior,
