@@ -8,7 +8,7 @@ import pytest
 from trace_gym.bench.allocation import Case, Found, measure, run, simulate, summary
 from trace_gym.bench.martingale import Landscape
 from trace_gym.bench.simulation import PREDICTORS, Simulation
-from trace_gym.core.errors import UnknownName
+from trace_gym.core.errors import BadConfig, UnknownName
 from trace_gym.schedule.catalogue import names
 from trace_gym.schedule.compose import Composed
 from trace_gym.schedule.contrast import root_contrast
@@ -92,6 +92,12 @@ def test_every_method_runs_under_every_predictor(predictor: str) -> None:
         low, high = row.intervals["contrast"]
         assert low <= row.figures["contrast"] <= high
         assert row.steps_per_minute > 0
+
+
+@pytest.mark.parametrize("option", ["cut_below=0.1", "guide_share=0.2"])
+def test_what_only_real_tasks_have_is_refused(option: str) -> None:
+    with pytest.raises(BadConfig, match="leave cut_below and guide_share out"):
+        run([f"trace?{option}"], ["sharp"], SMALL, steps=1, seeds=1)
 
 
 def test_processes_change_nothing() -> None:

@@ -144,7 +144,9 @@ def test_a_method_may_bring_keys_of_its_own() -> None:
     spec = "trace?cap=4&train.advantage=checks&budget.step_trajectories=6"
     assert method_of("uniform?n=4") == ("uniform", {"n": 4}, {})
     taught = ["imitation", "uniform?n=4", "trace_plus?guide_share=0.25&train.lr=1e-4", "trace?guide_share=0"]
-    assert [demonstrates(method) for method in taught] == [True, False, True, False]
+    assert [demonstrates(method, {}) for method in taught] == [True, False, True, False]
+    assert demonstrates("uniform", {"options": {"guide_share": 0.2}})
+    assert not demonstrates("uniform?guide_share=0", {"options": {"guide_share": 0.2}})
     settings = {"train": {"advantage": "node", "lr": 0.5}, "budget": {"step_tokens": 70}}
     data = configured(load(None, SMALL), spec, 2, settings)
     assert data["scheduler"] == {"name": "trace", "options": {"cap": 4}}

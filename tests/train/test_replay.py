@@ -38,6 +38,8 @@ def test_an_update_is_that_of_all_trees_at_once(gardeners: Any, small_llama: Any
     once = Trainer(small_llama(), TrainConfig(**AGAIN))
     plain = once.update(Forest(1, [*second.trees, *teaching]))
     assert (told["replayed_trees"], plain["replayed_trees"]) == (2.0, 0.0)
+    assert (told["trees"], told["contrast_trees"]) == (3.0, 2.0), "the step's own"
+    assert told["trained_tokens"] == plain["trained_tokens"]
     assert told["grad_norm"] == plain["grad_norm"] > 0
     for name, weight in again.model.named_parameters():
         assert torch.equal(weight, once.model.get_parameter(name)), name

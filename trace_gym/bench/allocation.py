@@ -20,6 +20,7 @@ from trace_gym.bench.martingale import Landscape
 from trace_gym.bench.simulation import Grown, Played, Simulation
 from trace_gym.bench.spread import seed_interval
 from trace_gym.bench.workers import workers
+from trace_gym.core.errors import BadConfig
 from trace_gym.core.targets import recursive_backup
 from trace_gym.schedule.catalogue import make, spelled
 from trace_gym.schedule.contrast import (
@@ -199,7 +200,7 @@ def run(
     progress: Callable[[str], None] = lambda text: None,
 ) -> list[Row]:
     """Every method under every predictor, `seeds` runs each on the same pools and tasks, over `jobs`
-    processes. Raises as `simulate` does."""
+    processes. Raises as `simulate` does, and BadConfig for what only real tasks have."""
     if min(pool, budget, steps, seeds, jobs) < 1:
         raise ValueError("pool, budget, steps, seeds and jobs must be at least 1")
     pairs = [(predictor, method) for predictor in predictors for method in methods]
@@ -210,6 +211,11 @@ def run(
     ]
     for name, options in map(spelled, methods):
         make(name, options, seed=0)
+        if any(options.get(key) for key in ("cut_below", "guide_share")):
+            raise BadConfig(
+                f"synthetic tasks are played to their end and have no solution to show; leave cut_below and "
+                f"guide_share out of {name!r}"
+            )
     rows, results = [], _spread_out(cases, jobs)
     for predictor, method in pairs:
         found = [next(results) for _ in range(seeds)]

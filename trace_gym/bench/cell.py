@@ -121,11 +121,11 @@ def method_of(spec: str) -> tuple[str, dict[str, Any], dict[str, dict[str, Any]]
     return name, options, sections
 
 
-def demonstrates(method: str) -> bool:
-    """Does a method learn from the oracle's solutions, so that it is to be told apart from the others? Raises
-    BadConfig, UnknownName."""
+def demonstrates(method: str, settings: Mapping[str, Any]) -> bool:
+    """Does a method with these settings learn from the oracle's solutions, so that it is to be told apart
+    from the others? Raises BadConfig, UnknownName."""
     name, options, _ = method_of(method)
-    return name == IMITATION or bool(options.get("guide_share"))
+    return name == IMITATION or bool({**settings.get("options", {}), **options}.get("guide_share"))
 
 
 def credit_rows(base: RunConfig) -> list[str]:

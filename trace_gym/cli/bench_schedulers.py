@@ -116,6 +116,7 @@ def command(**given: Any) -> None:
     finished run is a file and is not repeated.
     """
     with_torch()
+    from trace_gym.bench.cell import demonstrates
     from trace_gym.bench.schedulers import run, tune
     from trace_gym.cli.display import Display
 
@@ -136,8 +137,10 @@ def command(**given: Any) -> None:
 
             title = f"{', '.join(s.spec for s in plan.config.suites)}, {plan.regime}, {len(plan.seeds)} seeds"
             written = draw(found, plan.folder, title=title)
+    taught = [method for method in plan.methods if demonstrates(method, plan.settings.for_method(method))]
     facts = {**found.json(), "regime": plan.regime, "plots": [str(path) for path in written]}
-    deliver(facts, as_json=given["as_json"], out=given["out"], tell=lambda: _tell(found, written))
+    facts["with_demonstrations"] = taught
+    deliver(facts, as_json=given["as_json"], out=given["out"], tell=lambda: _tell(found, written, taught))
 
 
 def _plan(given: dict[str, Any]) -> Plan:
@@ -200,9 +203,7 @@ def _deliver_settings(best: Settings, folder: Path, given: dict[str, Any]) -> No
     deliver(best.json(), as_json=given["as_json"], out=given["out"], tell=lambda: click.echo(text, nl=False))
 
 
-def _tell(found: Comparison, written: Sequence[Path]) -> None:
-    from trace_gym.bench.cell import demonstrates
-
+def _tell(found: Comparison, written: Sequence[Path], taught: Sequence[str]) -> None:
     console = Console()
     console.width = max(150, console.width)
     console.print(_success_table(found))
@@ -211,7 +212,6 @@ def _tell(found: Comparison, written: Sequence[Path]) -> None:
         console.print(
             f"cost to reach: to the baseline's final success {found.target:.3f}, over what it spent"
         )
-    taught = [row.method for row in found.rows if demonstrates(row.method)]
     if taught:
         console.print(f"with demonstrations, which the others do without: {', '.join(taught)}")
     for path in written:

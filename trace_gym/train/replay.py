@@ -1,9 +1,8 @@
 """Credit of the trees of a step and, where that is asked for, of those of the steps before once more.
 
-A policy that is trained on few prompts a step forgets what it knew about the others; the trees of the last
-steps cost no tokens. They were sampled by older weights: the ratio of the loss must be to those, which is
-`TrainConfig.old_logprobs = "behaviour"`. Leaves out losses, and where trees are kept between processes (the
-run's journal).
+The trees of the last steps cost no tokens, and they are of other prompts. They were sampled by older weights:
+the ratio of the loss must be to those, which is `TrainConfig.old_logprobs = "behaviour"`. Leaves out losses,
+and where trees are kept between processes (the run's journal).
 """
 
 from __future__ import annotations

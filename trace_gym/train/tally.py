@@ -77,7 +77,7 @@ class Tally:
 def described(
     credits_: Sequence[Credit], batches: Sequence[MicroBatch], stats: PackStats, *, version: int
 ) -> dict[str, float]:
-    """What an update was made from."""
+    """What an update was made from: the step's own trees, and everything that was computed."""
     entropy = torch.cat([batch.entropy for batch in batches]) if batches else torch.zeros(0)
     versions = torch.cat([batch.version for batch in batches]) if batches else torch.zeros(0)
     known = entropy[~entropy.isnan()]

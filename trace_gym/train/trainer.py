@@ -197,7 +197,7 @@ class Trainer:
         self.version += bool(tally.steps)
         return {
             **tally.over(self._world).metrics(),
-            **described(credits_, batches, stats, version=version),
+            **described(fresh, batches, stats, version=version),
             **spread,
             "lr": config.rate(max(0, self.steps - 1)),
             "skipped": float(not shares),
