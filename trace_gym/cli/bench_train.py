@@ -78,6 +78,8 @@ def command(
 
 def _tell(report: Report) -> None:
     """A row for every measurement."""
+    from trace_gym.bench.train import has_trl
+
     title = f"{report.model} ({report.parameters:,} parameters, {report.dtype}) on {report.device}"
     table = Table(title=title)
     for heading in (
@@ -97,8 +99,8 @@ def _tell(report: Report) -> None:
     console.print(table)
     for note in {row.note for row in report.rows if row.note}:
         console.print(f"not in blocks: {note}")
-    if "trl" not in {row.way for row in report.rows}:
-        console.print("without TRL; pip install 'trace-gym[trl]' adds it")
+    if not has_trl():
+        console.print("without TRL; the extra `trl` adds it: pip install 'trace-gym[trl]'", markup=False)
     goal = "0.9 x raw/unique and never below 1"
     console.print(f"packed reaches {goal}: {'yes' if report.reached else 'NO'}")
 
