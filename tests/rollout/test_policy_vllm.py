@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
@@ -18,7 +19,7 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.loop_files.processes import alive, children, wait_until
+from tests.loop_files.processes import alive, children, unread, wait_until
 from tests.loop_files.runs import Listening, assert_sound
 from tests.rollout.bridge import Bridge
 from tests.rollout.test_policy_torch import request as plain_request
@@ -319,7 +320,8 @@ def servers() -> set[int]:
 
 
 class Killing(Listening):
-    """Kills the servers that were started since, with the first turn of step 1."""
+    """Stops the servers that were started since, with the first turn of step 1, and kills each one once a
+    request waits for it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -330,7 +332,15 @@ class Killing(Listening):
         if self.step == 1 and not self.killed:
             self.killed = servers() - self._others
             for number in self.killed:
-                os.kill(number, signal.SIGKILL)
+                os.kill(number, signal.SIGSTOP)
+                threading.Thread(target=self._kill, args=(number,)).start()
+
+    def _kill(self, number: int) -> None:
+        listening = Path(f"/proc/{number}/cwd").resolve() / "socket"
+        try:
+            wait_until(lambda: unread(listening) > 0)
+        finally:
+            os.kill(number, signal.SIGKILL)
 
 
 def test_a_run_whose_server_is_killed_goes_on_with_the_weights_it_had(
