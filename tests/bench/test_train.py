@@ -48,6 +48,14 @@ def test_all_ways_compute_the_same_gradient() -> None:
     assert packed.note == ""
 
 
+def test_pairs_by_hand() -> None:
+    """Two leaves of 5 tokens that share the first 3: twice 15 pairs, against 6 and twice (4 + 5)."""
+    shape = Shape(trees=1, roots=2, forks=0, turns=1, prompt=3, context=0, action=2)
+    (leaves,) = run([("two", shape)], ways=("leaves",), repeats=1, device="cpu").rows
+    assert leaves.pairs == pytest.approx(30 / 24)
+    assert leaves.ratio == pytest.approx(10 / 7)
+
+
 @pytest.mark.needs("trl")
 @pytest.mark.filterwarnings("ignore")
 def test_trl_computes_the_same_gradient() -> None:
@@ -67,7 +75,7 @@ def test_nothing_is_begun_when_time_is_up() -> None:
 
 def test_the_goal_is_of_tokens_saved_and_never_slower() -> None:
     def report(speedup: float, ratio: float) -> Report:
-        row = Measured("s", "packed", 1.0, 1.0, 1, 1, speedup, ratio, None, None)
+        row = Measured("s", "packed", 1.0, 1.0, 1, 1, speedup, ratio, 1.0, None, None)
         return Report("cpu", "mini", 1, "float32", "2", (row,))
 
     assert report(2.7, 3.0).reached

@@ -1,4 +1,4 @@
-"""Block attention against the dense mask, and the masks by hand."""
+"""Attention by chains against the dense mask, and masks and chains by hand."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from trace_gym.train.attention import dense, plan, planned, tree_attention, tree_mask
+from trace_gym.train.attention import dense, planned, tree_attention, tree_mask
+from trace_gym.train.chains import Chain, chains_of
 from trace_gym.train.credit import credit
 from trace_gym.train.pack import Layout, pack
 
@@ -18,22 +19,20 @@ def test_mask_by_hand() -> None:
     assert mask.int().tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 0, 1]]
 
 
-def test_plan_by_hand() -> None:
-    """Blocks of two over the same tree and a second one of a single token behind it."""
-    first, second, third = plan(torch.tensor([4, 4, 3, 4, 5]), dtype=torch.float32, block=2)
-    assert (first.start, first.stop, first.keys.tolist()) == (0, 2, [0, 1])
-    assert (second.start, second.stop, second.keys.tolist()) == (2, 4, [0, 1, 2, 3])
-    assert (third.start, third.stop, third.keys.tolist()) == (4, 5, [4])
-    never = -torch.inf
-    assert first.mask.tolist() == [[0, never], [0, 0]]
-    assert second.mask.tolist() == [[0, 0, 0, never], [0, 0, never, 0]]
-    assert third.mask.tolist() == [[0]]
+def test_chains_by_hand() -> None:
+    """0, 1 and 2 follow each other; 3 and 4 branch off at 1, 5 at 3; 6 is a tree of its own."""
+    chains = chains_of(torch.tensor([6, 6, 3, 6, 5, 6, 7]))
+    assert chains == (
+        Chain((0, 3), ()),
+        Chain((3, 5), ((0, 2),)),
+        Chain((5, 6), ((0, 2), (3, 4))),
+        Chain((6, 7), ()),
+    )
 
 
 @pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("block", [1, 7, 128])
 @pytest.mark.parametrize("shared", [1, 3])
-def test_blocks_equal_the_dense_mask(gardeners: Any, seed: int, block: int, shared: int) -> None:
+def test_chains_equal_the_dense_mask(gardeners: Any, seed: int, shared: int) -> None:
     """Values and gradients, with as many key heads as query heads and with fewer."""
     garden = gardeners(seed)
     for _ in range(3):
@@ -47,10 +46,7 @@ def test_blocks_equal_the_dense_mask(gardeners: Any, seed: int, block: int, shar
 
     states = (heads(3), heads(3 // shared), heads(3 // shared))
     weight = torch.randn(1, length, 3, 4, generator=generator, dtype=torch.float64)
-    masks = (
-        dense(batch.end, dtype=torch.float64),
-        planned(batch.end, dtype=torch.float64, block=block),
-    )
+    masks = (dense(batch.end, dtype=torch.float64), planned(batch.end))
     module = torch.nn.Module()
     module.num_key_value_groups = shared  # type: ignore[assignment]
     found = []
@@ -61,9 +57,14 @@ def test_blocks_equal_the_dense_mask(gardeners: Any, seed: int, block: int, shar
         torch.testing.assert_close(left, right, rtol=1e-11, atol=1e-12)
 
 
-def test_fewer_keys_are_computed_than_there_are(gardener: Any) -> None:
-    gardener.wild(roots=6, forks=20, turns=8)
-    (batch,), _ = pack(credit(gardener.trees), Layout())
-    blocks = plan(batch.end[0], dtype=torch.float32, block=16)
-    length = batch.token_ids.shape[1]
-    assert sum((b.stop - b.start) * len(b.keys) for b in blocks) < 0.25 * length**2
+@pytest.mark.parametrize("seed", range(4))
+def test_no_pair_is_computed_that_is_not_seen(gardeners: Any, seed: int) -> None:
+    garden = gardeners(seed)
+    garden.wild(roots=6, forks=20, turns=8)
+    garden.wild()
+    (batch,), _ = pack(credit(garden.trees), Layout())
+    pairs = 0
+    for chain in chains_of(batch.end[0]):
+        own = chain.own[1] - chain.own[0]
+        pairs += own * (own + 1) // 2 + own * sum(stop - start for start, stop in chain.above)
+    assert pairs == int(tree_mask(batch.end).sum())

@@ -76,7 +76,7 @@ def test_llama(gardener: Any, small_llama: Any, packed: bool, temperature: float
 @pytest.mark.parametrize("name", ["qwen3", "gpt2"])
 def test_other_architectures(gardener: Any, name: str) -> None:
     model = models()[name]
-    assert LogprobKernel(model, packed=True).blocks
+    assert LogprobKernel(model, packed=True).mask_free
     assert compare(model, gardener.wild(), packed=True) < 1e-5
     assert compare(model, gardener.wild(), packed=False) < 1e-5
     assert not model.training
@@ -111,7 +111,7 @@ def test_a_head_that_is_not_bare_is_left_to_the_model(gardener: Any, small_llama
 def test_without_sdpa_masks_are_dense(gardener: Any, small_llama: Any) -> None:
     model = small_llama()
     model.set_attn_implementation("eager")
-    assert not LogprobKernel(model, packed=True).blocks
+    assert not LogprobKernel(model, packed=True).mask_free
     assert model.config._attn_implementation == "eager"
     assert compare(model, gardener.wild(), packed=True) < 1e-5
 
@@ -128,8 +128,8 @@ def test_models_that_cannot_take_a_tree_are_refused(gardener: Any, name: str) ->
 
 def test_a_second_kernel_of_one_model_attends_in_blocks_too(small_llama: Any) -> None:
     model = small_llama()
-    assert LogprobKernel(model, packed=True).blocks
-    assert LogprobKernel(model, packed=True).blocks
+    assert LogprobKernel(model, packed=True).mask_free
+    assert LogprobKernel(model, packed=True).mask_free
     assert model.config._attn_implementation == TREE_ATTENTION
 
 

@@ -47,7 +47,7 @@ def test_only_adapters_are_trained_and_at_first_they_change_nothing(gardeners: A
     before = {name: w.detach().clone() for name, w in trainer.model.named_parameters()}
     metrics = trainer.update(wild(gardeners, 0))
     assert metrics["optimiser_steps"] == 2.0
-    assert trainer.packs_in_blocks
+    assert trainer.mask_free
     moved = {n for n, w in trainer.model.named_parameters() if not torch.equal(w, before[n])}
     assert moved == {n for n in before if "lora_" in n}
     assert moved

@@ -82,7 +82,7 @@ def test_packed_training_is_leaf_by_leaf_training(
         trainer = Trainer(model(kind, device), config)
         runs.append((trainer, trained(trainer, steps)))
     (packed_run, packed_trail), (plain_run, plain_trail) = runs
-    assert packed_run.packs_in_blocks
+    assert packed_run.mask_free
     for (left, left_metrics), (right, right_metrics) in zip(packed_trail, plain_trail, strict=True):
         assert left_metrics["optimiser_steps"] == 4.0
         assert left_metrics["tokens_unique"] < left_metrics["tokens_raw"]

@@ -14,7 +14,6 @@ import torch
 
 from trace_gym.core.tree import Forest
 from trace_gym.train.advantage import ADVANTAGES
-from trace_gym.train.attention import BLOCK
 from trace_gym.train.config import TrainConfig
 from trace_gym.train.credit import Credit, credit
 from trace_gym.train.token_weight import TOKEN_WEIGHTS
@@ -124,7 +123,7 @@ def test_fp64_several_clipped_epochs(gardeners: Any, small_neox: Any) -> None:
 
 @pytest.mark.parametrize("token_budget", [4096, 300])
 def test_fp64_packed_and_unpacked_runs_are_one(gardeners: Any, small_neox: Any, token_budget: int) -> None:
-    """The same run twice, minibatches, KL and dual clip included. Rows of several attention blocks; with the
+    """The same run twice, minibatches, KL and dual clip included. Rows of several trees; with the
     small budget, trees that are cut."""
     runs = []
     for packed in (True, False):
@@ -150,7 +149,7 @@ def test_fp64_packed_and_unpacked_runs_are_one(gardeners: Any, small_neox: Any, 
         for name in ("loss", "grad_norm"):
             assert left_metrics[name] == pytest.approx(right_metrics[name], rel=1e-9)
         assert left_metrics["tokens_unique"] < left_metrics["tokens_raw"]
-        assert left_metrics["tokens_computed"] > 2 * BLOCK
+        assert left_metrics["tokens_computed"] > 256
     weights = dict(plain_run.model.named_parameters())
     for name, found in packed_run.model.named_parameters():
         torch.testing.assert_close(found, weights[name], rtol=1e-9, atol=1e-9)

@@ -203,6 +203,12 @@ def test_warmup_raises_the_rate(gardeners: Any, small_llama: Any) -> None:
     assert rates == pytest.approx([0.025, 0.05, 0.075, 0.1, 0.1, 0.1])
 
 
+def test_decay_lowers_the_rate_to_a_tenth_after_the_warmup(gardeners: Any, small_llama: Any) -> None:
+    trainer = Trainer(small_llama(), TrainConfig(lr=0.1, epochs=1, warmup_steps=2, decay_steps=3))
+    rates = [trainer.update(wild(gardeners))["lr"] for _ in range(7)]
+    assert rates == pytest.approx([0.05, 0.1, 0.1, 0.07, 0.04, 0.01, 0.01])
+
+
 def test_length_normalised_loss_divides_by_tasks_and_longest_response(
     gardeners: Any, small_llama: Any
 ) -> None:

@@ -2,15 +2,16 @@
 
 Ways: `packed` (every token once, the kernel's own attention), `dense` (packed, with a full mask), `leaves`
 (every branch by itself, padded rows under the model's own causal mask) and, where it is installed, `trl` (the
-loss of TRL's GRPOTrainer on the same branches). The bound is raw over unique tokens. Models have random
-weights: values do not change what they cost. Leaves out sampling and the optimiser, alike in all ways.
+loss of TRL's GRPOTrainer on the same branches). The bound is raw over unique tokens, and for attention raw
+over unique pairs of tokens, of which fewer are saved: what is shared lies at the beginning, where there is
+little to attend to. Leaves out sampling and the optimiser, alike in all ways.
 """
 
 from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
@@ -18,12 +19,12 @@ from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM, PreTrainedModel, Qwen3Config
+from transformers import PreTrainedModel
 
 from trace_gym.bench.memory import peak_bytes, watch_peak
+from trace_gym.bench.train_models import MODELS, built
 from trace_gym.bench.train_trees import SHAPES, Shape, grown
 from trace_gym.core.errors import unknown
-from trace_gym.model.quiet import quiet
 from trace_gym.train.config import TrainConfig
 from trace_gym.train.credit import Credit, credit
 from trace_gym.train.logprob import LogprobKernel
@@ -33,18 +34,6 @@ from trace_gym.train.pack import Layout, MicroBatch, PackStats, pack
 Way: TypeAlias = Literal["packed", "dense", "leaves", "trl"]
 Precision: TypeAlias = Literal["float32", "bfloat16"]
 WAYS: tuple[Way, ...] = ("packed", "dense", "leaves", "trl")
-MODELS: Mapping[str, Mapping[str, int]] = {
-    "mini": {"hidden": 256, "layers": 4, "heads": 4, "groups": 2, "inner": 768, "vocab": 1024, "head": 64},
-    "smollm2-135m": {
-        **{"hidden": 576, "layers": 30, "heads": 9, "groups": 3, "inner": 1536},
-        **{"vocab": 49152, "head": 64},
-    },
-    "qwen3-0.6b": {
-        **{"hidden": 1024, "layers": 28, "heads": 16, "groups": 8, "inner": 3072},
-        **{"vocab": 151936, "head": 128},
-    },
-}
-"""Shapes of models by name, all of Qwen3's kind with tied embeddings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +42,8 @@ class Measured:
     pass, compilation included; `computed`: tokens that went through the model, padding included; `terms`:
     tokens whose logits were computed, of which fewer are shared; `speedup`: against `leaves`; `peak_mib`: the
     most memory held at once, above what lay there before; `apart`: how far its gradient is from that of
-    `leaves`, relative in norm."""
+    `leaves`, relative in norm; `ratio` and `pairs`: raw over unique tokens, and pairs of tokens that attend.
+    """
 
     shape: str
     way: Way
@@ -63,6 +53,7 @@ class Measured:
     terms: int
     speedup: float | None
     ratio: float
+    pairs: float
     peak_mib: float | None
     apart: float | None
     note: str = ""
@@ -135,27 +126,6 @@ def has_trl() -> bool:
     return find_spec("trl") is not None
 
 
-def built(name: str, device: torch.device, *, seed: int = 0) -> PreTrainedModel:
-    """A model of `MODELS` with random weights in float32, in evaluation mode."""
-    m = MODELS[name]
-    config = Qwen3Config(
-        vocab_size=m["vocab"],
-        hidden_size=m["hidden"],
-        intermediate_size=m["inner"],
-        num_hidden_layers=m["layers"],
-        num_attention_heads=m["heads"],
-        num_key_value_heads=m["groups"],
-        head_dim=m["head"],
-        max_position_embeddings=32768,
-        tie_word_embeddings=True,
-    )
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), quiet(), device:
-        torch.manual_seed(seed)
-        made: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=torch.float32)  # type: ignore[no-untyped-call]
-    made.train(False)
-    return made
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
     """One way made ready: what makes one pass, on which model, over how many tokens."""
@@ -190,6 +160,7 @@ class Bench:
         self.credits: list[Credit] = credit(forest.trees, advantage="drgrpo", token_weight="leaf_sum")
         self.divisor = self.config.divisor(self.credits)
         self.token_budget, self.lean, self.clock = token_budget, lean, clock
+        self.pairs = _attending(self._packed(packed=False)[0]) / _attending(self._packed(packed=True)[0])
         self.slowest: float | None = None
         self.reference: list[Tensor] = []
 
@@ -214,6 +185,7 @@ class Bench:
             ready.terms,
             self.slowest / seconds if self.slowest else None,
             ready.stats.raw / ready.stats.unique,
+            self.pairs,
             None if before is None or peak is None else (peak - before) / 2**20,
             apart,
             ready.note,
@@ -229,16 +201,10 @@ class Bench:
             bfloat16=self.config.dtype == "bfloat16",
             lean=self.lean,
         )
-        note = kernel.reason if way == "packed" and not kernel.blocks else ""
+        note = kernel.reason if way == "packed" and not kernel.mask_free else ""
         if way == "dense":
-            kernel.blocks = False
-        layout = Layout(
-            token_budget=self.token_budget,
-            row_tokens=self.token_budget,
-            packed=packed,
-            multiple=128 if self.model.device.type == "cuda" else 1,
-        )
-        batches, stats = pack(self.credits, layout)
+            kernel.mask_free = False
+        batches, stats = self._packed(packed=packed)
         if way == "trl":
             from trace_gym.bench.train_trl import TRL
 
@@ -247,6 +213,15 @@ class Bench:
             return
         terms = sum(len(batch.behaviour) for batch in batches)
         yield Prepared(lambda: self._pass(kernel, batches), self.model, stats.computed, terms, stats, note)
+
+    def _packed(self, *, packed: bool) -> tuple[list[MicroBatch], PackStats]:
+        layout = Layout(
+            token_budget=self.token_budget,
+            row_tokens=self.token_budget,
+            packed=packed,
+            multiple=128 if self.model.device.type == "cuda" else 1,
+        )
+        return pack(self.credits, layout)
 
     def _pass(self, kernel: LogprobKernel, batches: Sequence[MicroBatch]) -> None:
         for batch in batches:
@@ -274,6 +249,15 @@ class Bench:
         gap = sum(float((g - r).square().sum()) for g, r in zip(found, self.reference, strict=True))
         size = sum(float(r.square().sum()) for r in self.reference)
         return float((gap / size) ** 0.5)
+
+
+def _attending(batches: Sequence[MicroBatch]) -> int:
+    """How many pairs of tokens attend, padding left out."""
+    total = 0
+    for batch in batches:
+        index = torch.arange(batch.end.shape[1])
+        total += int((batch.end - index)[index < batch.lengths[:, None]].sum())
+    return total
 
 
 def _shape(given: str | tuple[str, Shape]) -> tuple[str, Shape]:

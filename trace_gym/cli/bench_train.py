@@ -86,19 +86,25 @@ def _tell(report: Report) -> None:
         "shape",
         "way",
         "tokens",
-        "seconds",
-        "speed-up",
-        "raw/unique",
-        "peak MiB",
-        "gradient off",
+        "terms",
+        "s",
+        "faster",
+        "tokens /",
+        "pairs /",
+        "MiB",
+        "off by",
     ):
         table.add_column(heading, justify="left" if heading in ("shape", "way") else "right")
     for row in report.rows:
         table.add_row(row.shape, row.way, *_numbers(row))
     console = Console()
     console.print(table)
+    console.print(
+        "terms: tokens whose logits are computed; faster: than leaves; tokens /, pairs /: how many times as "
+        "many leaf by leaf, of tokens and of pairs of tokens that attend; off by: its gradient, relative"
+    )
     for note in {row.note for row in report.rows if row.note}:
-        console.print(f"not in blocks: {note}")
+        console.print(f"with dense masks: {note}")
     if not has_trl():
         console.print("without TRL; the extra `trl` adds it: pip install 'trace-gym[trl]'", markup=False)
     goal = "0.9 x raw/unique and never below 1"
@@ -112,6 +118,7 @@ def _numbers(row: Measured) -> tuple[str, ...]:
         f"{row.seconds:.3f}",
         "-" if row.speedup is None else f"{row.speedup:.2f}",
         f"{row.ratio:.2f}",
+        f"{row.pairs:.2f}",
         "-" if row.peak_mib is None else f"{row.peak_mib:,.0f}",
         "-" if row.apart is None else f"{row.apart:.1e}",
     )

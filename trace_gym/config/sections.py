@@ -121,6 +121,7 @@ class TrainSection(Section):
     eps: Positive = 1e-8
     weight_decay: NotNegative = 0.0
     warmup_steps: Annotated[int, Field(ge=0)] = 0
+    decay_steps: Annotated[int, Field(ge=0)] = 0
     epochs: AtLeastOne = 3
     minibatches: AtLeastOne = 1
     max_grad_norm: NotNegative = 1.0

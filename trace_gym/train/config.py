@@ -26,9 +26,12 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
 }
 _AT_LEAST: Mapping[str, float] = {
     **dict.fromkeys(("epochs", "minibatches", "response_tokens", "token_budget", "row_tokens"), 1),
-    **dict.fromkeys(("lr", "weight_decay", "max_grad_norm", "kl", "warmup_steps", "seed"), 0),
-    **dict.fromkeys(("lora_rank", "replay"), 0),
+    **dict.fromkeys(("lr", "weight_decay", "max_grad_norm", "kl", "seed"), 0),
+    **dict.fromkeys(("warmup_steps", "decay_steps", "lora_rank", "replay"), 0),
 }
+
+RATE_FLOOR = 0.1
+"""The part of the learning rate that is left when it has fallen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,15 +45,15 @@ class TrainConfig:
     divergence from the weights that training began with; `response_tokens` is L_max of losses that divide
     by it. `correction` bounds, by name, what the sampler's own arithmetic can do; `correction_low` and
     `correction_high` replace its bounds. Steps: each forest is passed `epochs` times in `minibatches` of
-    whole trees; the rate rises to `lr` over `warmup_steps` optimiser steps. `temperature` is the one the
-    policy samples at.
+    whole trees; the rate rises to `lr` over `warmup_steps` optimiser steps, and over the next `decay_steps`
+    (0: never) falls along a straight line to a tenth of it. `temperature` is the one the policy samples at.
 
     `old_logprobs`: "recompute" takes the denominators of the ratio from the trainer before its first step, so
     that differences of arithmetic between sampler and trainer cannot pass for a change of policy (it costs
     an extra forward pass for all minibatches but one); "behaviour" takes those the sampler recorded.
 
     Layout: micro-batches of at most `token_budget` tokens, at most `term_budget` of them trained (None: any
-    number); `packed` False computes every branch by itself. Where a model cannot attend in blocks, rows of
+    number); `packed` False computes every branch by itself. Where a model cannot do without masks, rows of
     trees are kept to about `row_tokens`, for there a row costs the square of its length. `dtype` is what is
     computed in; weights are float32 in any case. `lean` computes activations twice to keep few of them in
     memory. With a `lora_rank` only adapters of that rank are trained, their part weighted by `lora_alpha`
@@ -66,6 +69,7 @@ class TrainConfig:
     eps: float = 1e-8
     weight_decay: float = 0.0
     warmup_steps: int = 0
+    decay_steps: int = 0
     epochs: int = 3
     minibatches: int = 1
     max_grad_norm: float = 1.0
@@ -177,7 +181,10 @@ class TrainConfig:
 
     def rate(self, step: int) -> float:
         """The learning rate of optimiser step `step`, counted from 0."""
-        return self.lr * min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else self.lr
+        if step < self.warmup_steps:
+            return self.lr * (step + 1) / self.warmup_steps
+        fallen = min(1.0, (step - self.warmup_steps) / self.decay_steps) if self.decay_steps else 0.0
+        return self.lr * (1.0 - (1.0 - RATE_FLOOR) * fallen)
 
     def json(self) -> dict[str, Any]:
         """All fields by name."""

@@ -2,7 +2,7 @@
 
 Which tiles of 128 queries by 128 keys are seen in part or in whole follows from the least and the greatest
 `end` of each tile of keys; no (T, T) mask exists at any time. The kernel is compiled once for all lengths.
-Leaves out the CPU (`attention.py`), where FlexAttention has no backward pass.
+Leaves out the CPU (`chains.py`), where FlexAttention has no backward pass.
 """
 
 from __future__ import annotations

@@ -35,10 +35,10 @@ LOGITS = 1 << 26
 class LogprobKernel:
     """Computes log-probs with one model, always in evaluation mode.
 
-    With `packed` the model is made to attend in blocks where it can; where it cannot, trees cost dense masks
-    and `reason` says what was in the way. That packing changes no log-prob is tried out on a small tree, in
-    the weights' own precision, and BadConfig raised if it does. Only logits that predict a trained token are
-    computed, at most `logits` at a time.
+    With `packed` the model is made to attend by a plan, without a (T, T) mask, where it can (`mask_free`);
+    where it cannot, trees cost dense masks and `reason` says what was in the way. That packing changes no
+    log-prob is tried out on a small tree, in the weights' own precision, and BadConfig raised if it does.
+    Only logits that predict a trained token are computed, at most `logits` at a time.
     `bfloat16` computes in it, whatever the weights; `lean` keeps no activations within layers and computes
     them again in the backward pass.
     """
@@ -70,13 +70,13 @@ class LogprobKernel:
         self._head = self._head if self._head_is_bare() else None
         self._piece = max(1, logits // self._vocab_size)
         self._narrow = bfloat16
-        self.blocks = False
+        self.mask_free = False
         if self._window is not None:
             self.reason = f"the model looks back no further than {self._window} tokens"
-        self.blocks = packed and self._window is None and self._attends_in_blocks()
-        if packed and not self.blocks:
+        self.mask_free = packed and self._window is None and self._attends_mask_free()
+        if packed and not self.mask_free:
             getLogger(__name__).warning("packed trees cost dense masks: %s", self.reason)
-            if not self._packs(blocks=False):
+            if not self._packs(mask_free=False):
                 raise BadConfig("this model does not take tree-shaped attention masks; set packed = false")
         self._bfloat16 = bfloat16
 
@@ -111,8 +111,8 @@ class LogprobKernel:
         inputs = {"input_ids": batch.token_ids}
         if not batch.chains:
             fits = len(batch.token_ids) == 1 or batch.token_ids.is_cuda
-            form = planned if self.blocks and fits else dense
-            mask = form(batch.end, dtype=torch.bfloat16 if self._bfloat16 else self.model.dtype)
+            narrow = torch.bfloat16 if self._bfloat16 else self.model.dtype
+            mask = planned(batch.end) if self.mask_free and fits else dense(batch.end, dtype=narrow)
             inputs |= {"attention_mask": mask, "position_ids": batch.position_ids}
         if self._head is None:
             whole: Tensor = self.model(**inputs, use_cache=False).logits
@@ -136,8 +136,8 @@ class LogprobKernel:
         hidden = self.model.base_model(input_ids=token_ids, use_cache=False).last_hidden_state
         return bool(torch.allclose(self._head(hidden), whole, rtol=1e-4, atol=1e-5))
 
-    def _attends_in_blocks(self) -> bool:
-        """Let the model attend in blocks if it then computes what it did; else leave it as it was."""
+    def _attends_mask_free(self) -> bool:
+        """Let the model attend by a plan if it then computes what it did; else leave it as it was."""
         before = self.model.config._attn_implementation
         if before not in ("sdpa", TREE_ATTENTION):
             self.reason = f"the model attends through {before!r}"
@@ -145,7 +145,7 @@ class LogprobKernel:
         with quiet():
             install(self.model)
             cuda = self.model.device.type == "cuda"
-            if self._packs_in_tiles() if cuda else self._packs(blocks=True):
+            if self._packs_in_tiles() if cuda else self._packs(mask_free=True):
                 return True
             self.model.set_attn_implementation(before)
         return False
@@ -154,18 +154,20 @@ class LogprobKernel:
         """On CUDA: does the model take trees at all, in full precision and with a full mask; and does the
         compiled kernel, in the precision of training, come near that? The second compiles what training then
         uses; near is all that can be asked in bfloat16."""
-        return self._packs(blocks=False) and self._packs(
-            blocks=True, bfloat16=self._narrow, rtol=0.02, atol=0.2 if self._narrow else 1e-3
+        return self._packs(mask_free=False) and self._packs(
+            mask_free=True, bfloat16=self._narrow, rtol=0.02, atol=0.2 if self._narrow else 1e-3
         )
 
-    def _packs(self, *, blocks: bool, bfloat16: bool = False, rtol: float = 1e-3, atol: float = 1e-4) -> bool:
+    def _packs(
+        self, *, mask_free: bool, bfloat16: bool = False, rtol: float = 1e-3, atol: float = 1e-4
+    ) -> bool:
         """Does this model give a small packed tree the log-probs of its branches one by one?"""
         trunk, left, right, tip = (_probe_turn(self._vocab_size, i) for i in range(4))
         first, second, third = (Segment(at, t.action_ids, t) for at, t in ((0, left), (0, right), (2, tip)))
         start = Segment(-1, trunk.action_ids)
         branches = [row([[start, first]]), row([[start, second, replace(third, parent=1)]])]
-        multiple = 2 * TILE if blocks and self.model.device.type == "cuda" else 1
-        self.blocks, self._bfloat16 = blocks, bfloat16
+        multiple = 2 * TILE if mask_free and self.model.device.type == "cuda" else 1
+        self.mask_free, self._bfloat16 = mask_free, bfloat16
         try:
             with boundary(BadConfig, Exception, what="tree-shaped attention"):
                 whole = self(stack([row([[start, first, second, third]])], multiple=multiple)).detach()
@@ -175,7 +177,7 @@ class LogprobKernel:
             self.reason = str(failure)
             return False
         finally:
-            self.blocks, self._bfloat16 = False, False
+            self.mask_free, self._bfloat16 = False, False
         apart = float((whole - alone).abs().max())
         if torch.allclose(whole, alone, rtol=rtol, atol=atol):
             return True

@@ -51,7 +51,7 @@ class Passes:
         layout = Layout(
             token_budget=config.token_budget,
             term_budget=config.term_budget,
-            row_tokens=config.token_budget if self.kernel.blocks else config.row_tokens,
+            row_tokens=config.token_budget if self.kernel.mask_free else config.row_tokens,
             packed=config.packed,
             keep_weighted=config.kl > 0 or self.objective.whole_branches,
             multiple=128 if self.kernel.model.device.type == "cuda" else 1,

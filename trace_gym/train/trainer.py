@@ -140,9 +140,9 @@ class Trainer:
                     mine[name].copy_(like(value, mine[name]))
 
     @property
-    def packs_in_blocks(self) -> bool:
+    def mask_free(self) -> bool:
         """Does the model attend to packed trees without a mask of their whole length squared?"""
-        return self._kernel.blocks
+        return self._kernel.mask_free
 
     def save(self, folder: Path) -> Checkpoint:
         """Write an ordinary Hugging Face folder with `trainer.pt` in it; all of it or nothing appears.
