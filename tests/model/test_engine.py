@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -379,3 +380,24 @@ def test_decoding_steps_replayed_as_cuda_graphs_are_exact(tmp_path: Path) -> Non
                 log_p = model(input_ids=whole).logits[0, len(row.prompt_ids) - 1 : -1].log_softmax(-1)
             expected = log_p.gather(-1, whole[0, len(row.prompt_ids) :, None])[:, 0]
             assert row.logprobs == pytest.approx(expected.tolist(), abs=1e-3)
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize(("wanted", "seen"), [(None, {1}), (2, {2}), (3, {3})])
+def test_a_small_model_computes_with_one_thread_and_leaves_them_as_they_were(
+    model: PreTrainedModel, wanted: int | None, seen: set[int]
+) -> None:
+    machine, found = engine(model, threads=wanted), set()
+    hook = model.register_forward_pre_hook(lambda *given: found.add(torch.get_num_threads()))
+    play(machine, rows(4))
+    hook.remove()
+    assert found == seen
+    assert torch.get_num_threads() == 2

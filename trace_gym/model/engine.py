@@ -17,12 +17,14 @@ from transformers import PreTrainedModel
 from trace_gym.core.errors import ModelFailed
 from trace_gym.core.tokens import floats
 from trace_gym.model.draw import draw, uniforms
+from trace_gym.model.load import SMALL
 from trace_gym.model.memory import memory_for
 from trace_gym.model.outlook import Outlook
 from trace_gym.model.prefix import PrefixIndex
 from trace_gym.model.replay import Recorder
 from trace_gym.model.row import Row
 from trace_gym.model.slots import BLOCK
+from trace_gym.model.threads import threads_of_torch
 from trace_gym.model.together import SHORT
 
 STRIDE = 512
@@ -57,8 +59,9 @@ class Engine:
     Invariant: row i of `rows` lies in slot i, and none of them is done. After an exception `clear` must be
     called: what the slots hold is then unknown. `slot_bytes` bound the keys and values of the running rows,
     `block_bytes` those of remembered prefixes; a prefill computes about `prefill_tokens` at a time, padding
-    counted, of which it takes `padding` to save a pass; `threads` is torch's number of threads, for the whole
-    process; `recorder` is for `Slots`.
+    counted, of which it takes `padding` to save a pass; `threads` is torch's number of threads while a call
+    lasts (None: one for a small model on a CPU, where waiting for others takes longer than their part of a
+    step, and torch's own otherwise); `recorder` is for `Slots`.
     """
 
     def __init__(
@@ -74,8 +77,8 @@ class Engine:
         threads: int | None = None,
         recorder: Callable[[], Recorder] | None = None,
     ) -> None:
-        if threads is not None:
-            torch.set_num_threads(threads)
+        tiny = model.device.type == "cpu" and model.num_parameters() <= SMALL
+        self._threads = threads or (1 if tiny else None)
         self.rows: list[Row] = []
         self.throughput = Throughput()
         self._max_batch = max_batch
@@ -101,9 +104,10 @@ class Engine:
         """Compute the prompts of `rows` and draw their first tokens. Returns those that are done."""
         began, first = self._clock(), len(self.rows)
         asked, rows = rows, [row for row in rows if not _only_read(row)]
-        read = self._read([row for row in asked if _only_read(row)])
-        if rows:
-            self._enter(rows, first)
+        with threads_of_torch(self._threads):
+            read = self._read([row for row in asked if _only_read(row)])
+            if rows:
+                self._enter(rows, first)
         spent = self._clock() - began
         for row in asked:
             row.seconds += spent / len(asked)
@@ -143,8 +147,9 @@ class Engine:
         """Decode one token for every row. Returns those that are done."""
         began, rows = self._clock(), self.rows
         starts = [row.length - 1 for row in rows]
-        outlook = self._memory.forward([row.ids[: row.length] for row in rows], starts=starts, first=0)
-        self._draw(0, outlook.logits)
+        with threads_of_torch(self._threads):
+            outlook = self._memory.forward([row.ids[: row.length] for row in rows], starts=starts, first=0)
+            self._draw(0, outlook.logits)
         spent = self._clock() - began
         for row in rows:
             row.seconds += spent / len(rows)

@@ -57,8 +57,8 @@ class TorchPolicy:
     `cache_bytes` more remember the prefixes of earlier sequences (exact, least recently used forgotten
     first, all forgotten by `load`). A prefill computes up to `prefill_tokens` at a time, and begins after
     `join_every` decoding steps, for it holds up who runs; both default to more on a GPU (8: about as long as
-    a prefill). `threads` sets torch's number of threads, for the whole process; `dtype` and `device` are for
-    a model named rather than loaded. Use it as a context manager, or `close` it.
+    a prefill). `threads` is torch's number of threads while it samples (see `Engine`); `dtype` and `device`
+    are for a model named rather than loaded. Use it as a context manager, or `close` it.
     """
 
     def __init__(
