@@ -82,6 +82,23 @@ def test_other_architectures(gardener: Any, name: str) -> None:
     assert not model.training
 
 
+@pytest.mark.parametrize(("lean", "packed"), [(False, True), (False, False), (True, True)])
+def test_the_last_layer_goes_on_where_something_is_asked(
+    gardener: Any, small_llama: Any, lean: bool, packed: bool
+) -> None:
+    """Its feed-forward part sees the places that predict a trained token, each once; lean, all."""
+    model, sizes = small_llama(), []
+    kernel = LogprobKernel(model, packed=packed, lean=lean)
+    (batch,), _ = pack(credit([gardener.wild()]), Layout(packed=packed))
+    model.model.layers[-1].mlp.gate_proj.register_forward_hook(
+        lambda module, given, found: sizes.append(found.shape[:-1].numel())
+    )
+    kernel(batch).sum().backward()
+    asked = len(set(batch.predictor.tolist()))
+    assert asked < batch.token_ids.numel()
+    assert set(sizes) == {batch.token_ids.numel() if lean else asked}
+
+
 def test_a_head_that_is_not_bare_is_left_to_the_model(gardener: Any, small_llama: Any) -> None:
     class Scaled(torch.nn.Module):
         def __init__(self, inner: Any) -> None:

@@ -59,9 +59,9 @@ class Engine:
     Invariant: row i of `rows` lies in slot i, and none of them is done. After an exception `clear` must be
     called: what the slots hold is then unknown. `slot_bytes` bound the keys and values of the running rows,
     `block_bytes` those of remembered prefixes; a prefill computes about `prefill_tokens` at a time, padding
-    counted, of which it takes `padding` to save a pass; `threads` is torch's number of threads while a call
-    lasts (None: one for a small model on a CPU, where waiting for others takes longer than their part of a
-    step, and torch's own otherwise); `recorder` is for `Slots`.
+    counted, of which it takes `padding` to save a pass; `threads` is torch's number of threads while rows
+    enter and while they decode (None: one for a small model on a CPU, where waiting for others takes longer
+    than their part of a step, and torch's own otherwise); `recorder` is for `Slots`.
     """
 
     def __init__(
@@ -104,9 +104,9 @@ class Engine:
         """Compute the prompts of `rows` and draw their first tokens. Returns those that are done."""
         began, first = self._clock(), len(self.rows)
         asked, rows = rows, [row for row in rows if not _only_read(row)]
-        with threads_of_torch(self._threads):
-            read = self._read([row for row in asked if _only_read(row)])
-            if rows:
+        read = self._read([row for row in asked if _only_read(row)])
+        if rows:
+            with threads_of_torch(self._threads):
                 self._enter(rows, first)
         spent = self._clock() - began
         for row in asked:

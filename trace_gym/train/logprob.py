@@ -6,6 +6,7 @@ Leaves out dropout: the model is run in evaluation mode throughout.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from logging import getLogger
@@ -21,6 +22,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from trace_gym.core.episode import Actor, Turn
 from trace_gym.core.errors import BadConfig, boundary
 from trace_gym.core.tokens import floats, ids
+from trace_gym.model.outlook import ends_alone
 from trace_gym.model.quiet import quiet
 from trace_gym.train.attention import TREE_ATTENTION, dense, install, planned
 from trace_gym.train.flex import TILE
@@ -59,6 +61,7 @@ class LogprobKernel:
         self.reason = ""
         self._root: _Root | None = None
         self.model.train(False)
+        self._lean = lean
         if lean:
             _forget_activations(model)
         self._temperature = temperature
@@ -114,11 +117,16 @@ class LogprobKernel:
             narrow = torch.bfloat16 if self._bfloat16 else self.model.dtype
             mask = planned(batch.end) if self.mask_free and fits else dense(batch.end, dtype=narrow)
             inputs |= {"attention_mask": mask, "position_ids": batch.position_ids}
-        if self._head is None:
-            whole: Tensor = self.model(**inputs, use_cache=False).logits
-            return whole.flatten(0, 1).index_select(0, batch.predictor)
-        hidden: Tensor = self.model.base_model(**inputs, use_cache=False).last_hidden_state
-        return hidden.flatten(0, 1).index_select(0, batch.predictor)
+        with ExitStack() as hooks:
+            if not self._lean:  # which would compute layers again when the hooks are gone
+                asked = torch.unique(batch.predictor)
+                width = batch.token_ids.shape[1]
+                hooks.enter_context(ends_alone(self.model, asked // width, asked % width))
+            if self._head is None:
+                states: Tensor = self.model(**inputs, use_cache=False).logits
+            else:
+                states = self.model.base_model(**inputs, use_cache=False).last_hidden_state
+        return states.flatten(0, 1).index_select(0, batch.predictor)
 
     def _scored(self, states: Tensor, targets: Tensor) -> Tensor:
         """Log-probs of `targets` (K,) from what predicts them."""
