@@ -32,6 +32,12 @@ class Chain:
     own: Stretch
     above: tuple[Stretch, ...]
 
+    def parts(self) -> Iterator[tuple[slice, bool]]:
+        """What its tokens attend to: themselves, causally, then what lies above, in whole."""
+        yield slice(*self.own), True
+        for stretch in self.above:
+            yield slice(*stretch), False
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChainPlan:
@@ -88,13 +94,11 @@ class _Attention(Function):
         keys, values = key.expand_as(query), value.expand_as(query)
         for chain in chains:
             mine = slice(*chain.own)
-            q = query[:, :, mine]
-            out, total = _forward(q, keys[:, :, mine], values[:, :, mine], 0.0, True, scale=scaling)
-            for stretch in map(lambda bounds: slice(*bounds), chain.above):
-                part, its = _forward(q, keys[:, :, stretch], values[:, :, stretch], 0.0, False, scale=scaling)
-                both = torch.logaddexp(total, its)
-                share = (its - both).exp_().unsqueeze(-1)
-                out, total = torch.lerp(out.to(wide), part.to(wide), share), both
+            out = total = torch.empty(0)
+            for stretch, causal in chain.parts():
+                q, k, v = query[:, :, mine], keys[:, :, stretch], values[:, :, stretch]
+                part, its = _forward(q, k, v, 0.0, causal, scale=scaling)
+                out, total = (part, its) if causal else _joined(out, total, part, its)
             found[:, :, mine], mass[:, :, mine] = out, total
         ctx.save_for_backward(query, key, value, found, mass)
         ctx.chains, ctx.scaling = chains, scaling  # type: ignore[attr-defined]
@@ -104,18 +108,22 @@ class _Attention(Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         query, key, value, found, mass = ctx.saved_tensors
-        by_query, by_key, by_value = torch.empty_like(query), torch.zeros_like(key), torch.zeros_like(value)
+        by_query, by_key, by_value = (torch.zeros_like(x) for x in (query, key, value))
         keys, values = key.expand_as(query), value.expand_as(query)
         for chain in ctx.chains:
             mine = slice(*chain.own)
             up, q, out, total = (x[:, :, mine] for x in (gradient, query, found, mass))
-            for stretch, causal in ((mine, True), *((slice(*bounds), False) for bounds in chain.above)):
+            for stretch, causal in chain.parts():
                 k, v = keys[:, :, stretch], values[:, :, stretch]
-                mine_, theirs, its = _backward(up, q, k, v, out, total, 0.0, causal, scale=ctx.scaling)
-                if causal:
-                    by_query[:, :, mine] = mine_
-                else:
-                    by_query[:, :, mine] += mine_
-                by_key[:, :, stretch] += theirs.sum(1, keepdim=True)
-                by_value[:, :, stretch] += its.sum(1, keepdim=True)
+                to_q, to_k, to_v = _backward(up, q, k, v, out, total, 0.0, causal, scale=ctx.scaling)
+                by_query[:, :, mine] += to_q
+                by_key[:, :, stretch] += to_k.sum(1, keepdim=True)
+                by_value[:, :, stretch] += to_v.sum(1, keepdim=True)
         return by_query, by_key, by_value, None, None
+
+
+def _joined(out: Tensor, total: Tensor, part: Tensor, its: Tensor) -> tuple[Tensor, Tensor]:
+    """Attention over two sets of keys from that over each, (..., D), and their log-sum-exps (...)."""
+    both = torch.logaddexp(total, its)
+    share = (its - both).exp_().unsqueeze(-1)
+    return torch.lerp(out.to(share.dtype), part.to(share.dtype), share), both
