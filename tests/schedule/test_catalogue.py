@@ -16,6 +16,7 @@ SMALL = {
     "knapsack": {"n": 3},
     "reinforce_ada": {"samples": 2},
     "trace": {},
+    "proportional": {"n": 2},
 }
 """Root rules sized for a dozen tasks."""
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trace_gym.schedule.draw import lowest, uniformly
+from trace_gym.schedule.draw import in_proportion, lowest, uniformly
 
 
 def test_uniformly() -> None:
@@ -15,6 +15,31 @@ def test_uniformly() -> None:
     assert uniformly(0, 2, rng=rng) == ([], 0.0)
     times = np.bincount([p for _ in range(400) for p in uniformly(4, 1, rng=rng)[0]], minlength=4)
     assert times.min() > 60
+
+
+def test_in_proportion_by_hand() -> None:
+    """Three of weights 1, 2, 5 and 8: the last two are sure, for 3 * 8 / 16 and 2 * 5 / 8 are above 1."""
+    rng = np.random.default_rng(0)
+    drawn = [in_proportion(np.array([1.0, 2.0, 5.0, 8.0]), 3, rng=rng) for _ in range(3000)]
+    assert drawn[0][1] == pytest.approx([1 / 3, 2 / 3, 1.0, 1.0])
+    assert all(places.tolist() in ([0, 2, 3], [1, 2, 3]) for places, _ in drawn)
+    assert np.mean([0 in places for places, _ in drawn]) == pytest.approx(1 / 3, abs=0.04)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_in_proportion_draws_as_many_as_it_says(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    weight = rng.random(60) ** 8 + 1e-12
+    seen = np.zeros(60)
+    for _ in range(2000):
+        places, chance = in_proportion(weight, 20, rng=rng)
+        assert (len(set(places.tolist())), places.tolist()) == (20, sorted(places.tolist()))
+        seen[places] += 1
+    assert chance.sum() == pytest.approx(20)
+    assert seen / 2000 == pytest.approx(chance, abs=0.06)
+    assert in_proportion(weight, 90, rng=rng)[0].tolist() == list(range(60))
+    assert in_proportion(weight, 0, rng=rng)[0].tolist() == []
+    assert in_proportion(np.zeros(0), 3, rng=rng)[0].tolist() == []
 
 
 def test_lowest_breaks_ties_at_random() -> None:

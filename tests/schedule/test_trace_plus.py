@@ -39,10 +39,30 @@ def test_with_every_switch_off_it_is_trace(world) -> None:
         assert one.decisions() == two.decisions()
 
 
-def test_without_continuations_all_goes_into_roots_where_trace_puts_them(world) -> None:
+def test_as_it_comes_prompts_are_drawn_and_paths_split(world) -> None:
+    """24 trajectories: 12 roots, so six prompts of two, which share twelve continuations from where they went
+    on; the same as the pair of rules."""
+    scene = {"values": [0.2, 0.5, 0.5, 0.7, 0.9, 0.5, 0.4], "turns": [3, 2, 4, 3, 3, 4, 4]}
+    one, two = world(**scene), world(**scene)
+    plus, pair = trace_plus(seed=4), make("proportional+treepo", {"power": 4.0, "per_root": 1}, seed=4)
+    for _ in range(3):
+        _, metrics = one.step(plus, Budget(trajectories=24))
+        two.step(pair, Budget(trajectories=24))
+        assert one.decisions() == two.decisions()
+        roots = [grant for grant in one.grants.values() if not grant.anchor.node and grant.count == 2]
+        assert len(roots) == 6
+        assert metrics["unspent"] == 0
+        assert metrics["forks"] > 0
+    assert plus.hears_turns
+    bare = trace_plus(splits=0, seed=4)
+    assert not bare.forks
+    assert sum(grant.count for grant in bare.propose(one.pool(), Budget(trajectories=14))) == 14
+
+
+def test_with_no_continuations_all_goes_into_roots_where_trace_puts_them(world) -> None:
     scene = {"values": [0.2, 0.5, 0.5, 0.7, 0.9], "turns": [3, 2, 4, 3, 3]}
     one, two = world(**scene), world(**scene)
-    bare, pair = trace_plus(seed=4), make("trace+none", {}, seed=4)
+    bare, pair = trace_plus(continuations=0, seed=4), make("trace+none", {}, seed=4)
     for _ in range(3):
         _, metrics = one.step(bare, Budget(trajectories=30))
         two.step(pair, Budget(trajectories=30))
@@ -121,7 +141,7 @@ def test_epsilon_reaches_prompts_that_no_one_wants(world) -> None:
 
     assert reached(queue=True, epsilon=0.0) == {0, 1, 2}
     assert reached(queue=True, epsilon=0.3) == {0, 1, 2, 3, 4, 5}
-    assert reached(epsilon=0.3) == {0, 1, 2, 3, 4, 5}
+    assert reached(continuations=0, epsilon=0.3) == {0, 1, 2, 3, 4, 5}
 
 
 def test_bad_numbers_are_refused(world) -> None:
@@ -134,7 +154,11 @@ def test_bad_numbers_are_refused(world) -> None:
         ({"queue": True, "patience": -1}, "patience must not be negative"),
         ({"queue": True, "prices": {"token": -1.0}}, "the price of a token must not be negative"),
         ({"queue": True, "seed": -1}, "seed must not be negative"),
-        ({"epsilon": 2.0}, r"epsilon must lie in \[0, 1\]"),
+        ({"epsilon": 0.1}, "about TRACE's roots; say continuations too"),
+        ({"roots": 8}, "about TRACE's roots; say continuations too"),
+        ({"continuations": 0, "splits": 2}, "not for TRACE's roots; leave continuations out"),
+        ({"splits": -1}, "per_root must be at least 1"),
+        ({"continuations": 0, "epsilon": 2.0}, r"epsilon must lie in \[0, 1\]"),
     ):
         with pytest.raises(ValueError, match=message):
             trace_plus(**options)
@@ -162,6 +186,6 @@ def test_the_ablation_is_spelled_out() -> None:
     specs = ablation()
     assert len(specs) == len(SWITCHES)
     made = [make(*spelled(spec), seed=0) for spec in specs]
-    assert [scheduler.forks for scheduler in made] == [name != "roots" for name in SWITCHES]
+    assert [scheduler.forks for scheduler in made] == [name not in ("roots", "draw") for name in SWITCHES]
     assert spelled(specs[0])[1] == OFF
     assert spelled(specs[list(SWITCHES).index("per_cost")])[1] == {**OFF, "queue": True, "per_cost": 1.0}

@@ -23,6 +23,7 @@ from trace_gym.schedule.knapsack import KnapsackRoots
 from trace_gym.schedule.mopps import MoppsRoots
 from trace_gym.schedule.pcl import PclRoots
 from trace_gym.schedule.plus_forks import PlusForks
+from trace_gym.schedule.proportional import ProportionalRoots
 from trace_gym.schedule.random_forks import RandomForks
 from trace_gym.schedule.reinforce_ada import ReinforceAdaRoots
 from trace_gym.schedule.rule import ForkRule, RootRule
@@ -42,6 +43,7 @@ ROOTS: Mapping[str, Callable[..., RootRule]] = {
     "knapsack": KnapsackRoots,
     "reinforce_ada": ReinforceAdaRoots,
     "trace": TraceRoots,
+    "proportional": ProportionalRoots,
 }
 FORKS: Mapping[str, Callable[..., ForkRule]] = {
     "none": NoForks,
@@ -52,7 +54,7 @@ FORKS: Mapping[str, Callable[..., ForkRule]] = {
     "trace": TraceForks,
     "plus": PlusForks,
 }
-ASKING = frozenset({"pcl", "vip", "knapsack", "trace", "plus"})
+ASKING = frozenset({"pcl", "vip", "knapsack", "trace", "plus", "proportional"})
 """Rules that look at predictions."""
 WHOLE: Mapping[str, Callable[..., Scheduler]] = {"trace_plus": trace_plus}
 """Methods that are no pair of rules, or one of several pairs as their options say."""
