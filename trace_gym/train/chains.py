@@ -3,7 +3,8 @@
 In a tree's order of packing a node's first child follows it directly, so a tree is a few *chains*, stretches
 in which every token follows the one before. A chain attends to itself causally, and to all of what lies above
 it, which is one stretch of every chain that it hangs from. Each of these is a plain attention of two
-stretches; their parts are joined by their log-sum-exps. Leaves out CUDA (`flex.py`).
+stretches, by operators that torch keeps to itself (whether they are there and do as they did is tried out
+before use, `logprob.py`); their parts are joined by their log-sum-exps. Leaves out CUDA (`flex.py`).
 """
 
 from __future__ import annotations
@@ -20,9 +21,6 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 
 Stretch: TypeAlias = tuple[int, int]
 """Tokens [start, stop) of a row."""
-
-_forward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-_backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +87,7 @@ class _Attention(Function):
         chains: tuple[Chain, ...],
         scaling: float | None,
     ) -> Tensor:
+        flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
         wide = torch.float64 if query.dtype == torch.float64 else torch.float32
         found, mass = torch.empty_like(query), query.new_empty(query.shape[:3], dtype=wide)
         keys, values = key.expand_as(query), value.expand_as(query)
@@ -97,7 +96,7 @@ class _Attention(Function):
             out = total = torch.empty(0)
             for stretch, causal in chain.parts():
                 q, k, v = query[:, :, mine], keys[:, :, stretch], values[:, :, stretch]
-                part, its = _forward(q, k, v, 0.0, causal, scale=scaling)
+                part, its = flash(q, k, v, 0.0, causal, scale=scaling)
                 out, total = (part, its) if causal else _joined(out, total, part, its)
             found[:, :, mine], mass[:, :, mine] = out, total
         ctx.save_for_backward(query, key, value, found, mass)
@@ -107,6 +106,7 @@ class _Attention(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
         query, key, value, found, mass = ctx.saved_tensors
         by_query, by_key, by_value = (torch.zeros_like(x) for x in (query, key, value))
         keys, values = key.expand_as(query), value.expand_as(query)
@@ -115,7 +115,7 @@ class _Attention(Function):
             up, q, out, total = (x[:, :, mine] for x in (gradient, query, found, mass))
             for stretch, causal in chain.parts():
                 k, v = keys[:, :, stretch], values[:, :, stretch]
-                to_q, to_k, to_v = _backward(up, q, k, v, out, total, 0.0, causal, scale=ctx.scaling)
+                to_q, to_k, to_v = flash(up, q, k, v, out, total, 0.0, causal, scale=ctx.scaling)
                 by_query[:, :, mine] += to_q
                 by_key[:, :, stretch] += to_k.sum(1, keepdim=True)
                 by_value[:, :, stretch] += to_v.sum(1, keepdim=True)
