@@ -59,7 +59,7 @@ def _success(comparison: Comparison, pyplot: Any, title: str) -> Any:
         panel.set_ylabel("held-out success")
         panel.set_ylim(bottom=0.0, top=max(0.05, panel.get_ylim()[1]))
     handles, labels = axes.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right upper", frameon=False)
+    figure.legend(handles, labels, loc="outside lower left", frameon=False, fontsize="small")
     return figure
 
 
@@ -77,7 +77,7 @@ def _ratio(comparison: Comparison, pyplot: Any, title: str) -> Any:
     panel.set_ylabel("effective ratio")
     panel.set_ylim(0.0, 1.0)
     handles, labels = panel.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right upper", frameon=False)
+    figure.legend(handles, labels, loc="outside lower left", frameon=False, fontsize="small")
     return figure
 
 
