@@ -17,6 +17,8 @@ from trace_gym.core.errors import MissingExtra
 
 GRID = 60
 """How many costs curves of several seeds are averaged at."""
+LETTERS = 12.0
+"""How many letters of a legend fit into an inch."""
 
 
 def draw(comparison: Comparison, folder: Path, *, title: str) -> list[Path]:
@@ -58,8 +60,7 @@ def _success(comparison: Comparison, pyplot: Any, title: str) -> Any:
     for panel in axes[:, 0]:
         panel.set_ylabel("held-out success")
         panel.set_ylim(bottom=0.0, top=max(0.05, panel.get_ylim()[1]))
-    handles, labels = axes.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower left", frameon=False, fontsize="small")
+    _legend(figure, axes.flat[0])
     return figure
 
 
@@ -76,9 +77,18 @@ def _ratio(comparison: Comparison, pyplot: Any, title: str) -> Any:
     panel.set_xlabel("step")
     panel.set_ylabel("effective ratio")
     panel.set_ylim(0.0, 1.0)
-    handles, labels = panel.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower left", frameon=False, fontsize="small")
+    _legend(figure, panel)
     return figure
+
+
+def _legend(figure: Any, panel: Any) -> None:
+    """Below the panels, in as many columns as the longest name leaves room for."""
+    handles, labels = panel.get_legend_handles_labels()
+    longest = max(map(len, labels), default=1) + 8
+    columns = max(1, int(LETTERS * figure.get_figwidth()) // longest)
+    figure.legend(
+        handles, labels, loc="outside lower left", frameon=False, fontsize="small", ncols=min(5, columns)
+    )
 
 
 def averaged(curves: Sequence[Sequence[Point]], axis: str) -> tuple[Any, Any, Any, Any]:
