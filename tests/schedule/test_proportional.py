@@ -36,6 +36,9 @@ def test_power_makes_it_greedier_or_blind(world) -> None:
     rng = np.random.default_rng(0)
     (sharp, _) = ProportionalRoots(power=8.0).choose(pool, 4, step=0, rng=rng)
     assert sharp.propensity > 0.99
+    extreme = ProportionalRoots(power=2000.0).choose(pool, 6, step=0, rng=rng)
+    assert {choice.place for choice in extreme} >= {0, 1}
+    assert len(extreme) == 3
     blind = [c.propensity for c in ProportionalRoots(power=0.0).choose(pool, 4, step=0, rng=rng)]
     assert blind == [0.5, 0.5]
 

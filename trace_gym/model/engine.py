@@ -78,7 +78,7 @@ class Engine:
         recorder: Callable[[], Recorder] | None = None,
     ) -> None:
         tiny = model.device.type == "cpu" and model.num_parameters() <= SMALL
-        self._threads = threads or (1 if tiny else None)
+        self._threads = 1 if threads is None and tiny else threads
         self.rows: list[Row] = []
         self.throughput = Throughput()
         self._max_batch = max_batch

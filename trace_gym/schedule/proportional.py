@@ -44,7 +44,9 @@ class ProportionalRoots:
         """A draw from the pool, in its order."""
         many = len(pool) if limit is None else min(len(pool), limit // self._n)
         contrast = root_contrast(self._belief.values(pool, step=step), self._n)
-        places, chances = in_proportion(np.maximum(contrast, LEAST) ** self._power, many, rng=rng)
+        above = np.maximum(contrast, LEAST)
+        weight = (above / above.max(initial=LEAST)) ** self._power
+        places, chances = in_proportion(np.maximum(weight, np.finfo(np.float64).tiny), many, rng=rng)
         return [
             Choice(
                 pool[i].index,
