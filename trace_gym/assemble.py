@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from trace_gym.config import RunConfig, parse
 from trace_gym.core.budget import Budget, Pace
 from trace_gym.core.errors import BadConfig, RunFolderError
+from trace_gym.core.heap import settled
 from trace_gym.core.policy import Policy
 from trace_gym.core.scheduler import Scheduler
 from trace_gym.core.task import Split
@@ -115,6 +116,7 @@ def train_in(store: Store, config: RunConfig, *, narrator: Narrator, cache: Path
             first = len(store.steps())
             sink = stack.enter_context(TensorBoard(store.folder, first=first)).scalars
         run = TrainingRun(parts, store, purse, config=loop, reporter=narrator, sink=sink)
+        stack.enter_context(settled())
         return asyncio.run(run.go())
 
 

@@ -19,6 +19,7 @@ from trace_gym.cli.tables import print_report
 from trace_gym.core.agent import Agent
 from trace_gym.core.episode import StopReason
 from trace_gym.core.errors import BadConfig, RunFolderError
+from trace_gym.core.heap import settled
 from trace_gym.core.task import Split
 from trace_gym.environment.registry import Suite, suite
 from trace_gym.evaluate import (
@@ -161,7 +162,8 @@ def _evaluated(parts: list[Part], config: EvalConfig, given: dict[str, Any]) -> 
                 journal=store,
                 listener=display.event,
             )
-        report = asyncio.run(playing)
+        with settled():
+            report = asyncio.run(playing)
         if store is not None:
             store.record_metrics(0, {"report": report.json()})
             store.set_status(RunStatus.FINISHED)
