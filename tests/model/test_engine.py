@@ -185,6 +185,18 @@ def test_a_row_without_a_limit_to_sample_gives_its_hidden_state(model: PreTraine
     assert machine.throughput.steps == 0
 
 
+def test_prompts_are_read_without_slots_as_they_would_be_by_themselves(model: PreTrainedModel) -> None:
+    machine = engine(model)
+    common = list(range(40, 60))
+    several = enumerate(rows(5, longest=30))
+    asked = [Row(ids([*common[: 3 * i], *row.prompt_ids]), limit=0) for i, row in several]
+    for row, state in zip(asked, machine.read([row.prompt_ids for row in asked]), strict=True):
+        row.hidden = state
+        check(model, row)
+    assert machine.throughput.fresh == sum(len(row.prompt_ids) for row in asked)
+    assert not machine.rows
+
+
 def test_little_memory_means_smaller_batches_not_other_results(model: PreTrainedModel) -> None:
     plenty, scarce = rows(20, longest=200), rows(20, longest=200)
     play(engine(model), list(plenty))
@@ -274,10 +286,13 @@ def test_architectures(kind: str, caplog: pytest.LogCaptureFixture) -> None:
         assert type(memory_for(other, slot_bytes=1 << 26, block_bytes=1 << 20)) is memory
         asked = rows(6, longest=30)
         common = ids(range(40, 60))
-        asked += [Row(ids([*common[: 3 * i], *row.prompt_ids]), limit=0) for i, row in enumerate(asked)]
-        play(engine(other, max_batch=12), asked)
+        read = [Row(ids([*common[: 3 * i], *row.prompt_ids]), limit=0) for i, row in enumerate(asked)]
+        machine = engine(other, max_batch=12)
+        play(machine, asked)
+        for row, state in zip(read, machine.read([row.prompt_ids for row in read]), strict=True):
+            row.hidden = state
     assert ("sampled slowly" in caplog.text) == (memory is Recompute)
-    for row in asked:
+    for row in [*asked, *read]:
         check(other, row)
 
 

@@ -15,7 +15,7 @@ import torch
 from transformers import PreTrainedModel
 
 from trace_gym.core.errors import ModelFailed
-from trace_gym.core.tokens import floats
+from trace_gym.core.tokens import FloatArray, IntArray, floats
 from trace_gym.model.draw import draw, uniforms
 from trace_gym.model.load import SMALL
 from trace_gym.model.memory import memory_for
@@ -25,7 +25,6 @@ from trace_gym.model.replay import Recorder
 from trace_gym.model.row import Row
 from trace_gym.model.slots import BLOCK
 from trace_gym.model.threads import threads_of_torch
-from trace_gym.model.together import SHORT
 
 STRIDE = 512
 """A prompt is read in strides of at most so many tokens: each looks back at less than the whole, which a
@@ -103,29 +102,28 @@ class Engine:
     def join(self, rows: Sequence[Row]) -> list[Row]:
         """Compute the prompts of `rows` and draw their first tokens. Returns those that are done."""
         began, first = self._clock(), len(self.rows)
-        asked, rows = rows, [row for row in rows if not _only_read(row)]
-        read = self._read([row for row in asked if _only_read(row)])
         if rows:
             with threads_of_torch(self._threads):
                 self._enter(rows, first)
         spent = self._clock() - began
-        for row in asked:
-            row.seconds += spent / len(asked)
+        for row in rows:
+            row.seconds += spent / len(rows)
             self.throughput.cached += row.cached
             self.throughput.fresh += len(row.prompt_ids) - row.cached
         self.throughput.prefill_seconds += spent
-        return [*read, *self._retire()]
+        return self._retire()
 
-    def _read(self, rows: list[Row]) -> list[Row]:
-        """Note the hidden states at the ends of short prompts, which need no slots; they are done then."""
-        if not rows:
-            return []
-        in_order = sorted(rows, key=lambda row: row.prompt_ids.tolist())
-        hidden = self._memory.read([row.prompt_ids for row in in_order])
-        if hidden is not None:
-            for row, state in zip(in_order, hidden.cpu().numpy(), strict=True):
-                row.hidden = floats(state)
-        return rows
+    @torch.inference_mode()
+    def read(self, prompts: Sequence[IntArray]) -> list[FloatArray | None]:
+        """The hidden states (D,) at the ends of prompts of up to SHORT tokens, which take no slots; nothing
+        is kept. What neighbours have in common is computed once, so sort them."""
+        began = self._clock()
+        hidden = self._memory.read(prompts)
+        self.throughput.fresh += sum(len(prompt_ids) for prompt_ids in prompts)
+        self.throughput.prefill_seconds += self._clock() - began
+        if hidden is None:
+            return [None] * len(prompts)
+        return [floats(state) for state in hidden.cpu().numpy()]
 
     def _enter(self, rows: Sequence[Row], first: int) -> None:
         """Compute the prompts of `rows` in the slots from `first` on, and draw their first tokens."""
@@ -271,11 +269,6 @@ class Engine:
         if new:
             which, places, numbers = zip(*new, strict=True)
             self._memory.store([slots[i] for i in which], places, numbers)
-
-
-def _only_read(row: Row) -> bool:
-    """Is it a short prompt of which nothing but the hidden state at its end is wanted?"""
-    return row.limit == 0 and len(row.prompt_ids) <= SHORT
 
 
 def _joined(outlooks: Sequence[Outlook]) -> Outlook:

@@ -80,6 +80,17 @@ def load_weights(folder: Path, *, dtype: torch.dtype) -> PreTrainedModel:
     return model
 
 
+def exchange_weights(live: PreTrainedModel, folder: Path) -> None:
+    """Write the weights in `folder` into a live model of the same shape. Raises ModelFailed, and nothing is
+    written, if the folder does not fit."""
+    weights = load_weights(folder, dtype=live.dtype).state_dict()
+    new, old = ({(n, w.shape) for n, w in state.items()} for state in (weights, live.state_dict()))
+    if new != old:
+        odd = sorted({name for name, _ in new ^ old})
+        raise ModelFailed(f"{folder} is of another shape: {', '.join(odd[:3])}")
+    live.load_state_dict(weights)
+
+
 def precision_of(folder: Path) -> torch.dtype:
     """bfloat16 for models that are large, judged by their shape, without reading the weights."""
     with boundary(ModelFailed, OSError, ValueError, KeyError, what=f"cannot read the model in {folder}"):

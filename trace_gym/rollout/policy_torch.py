@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from itertools import islice
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,26 +22,15 @@ from trace_gym.core.errors import ContextExceeded, ModelFailed, boundary
 from trace_gym.core.policy import Checkpoint, Completion, Finish, SampleRequest
 from trace_gym.core.tokens import FloatArray, IntArray, floats, ids
 from trace_gym.model.engine import Engine, Throughput
-from trace_gym.model.load import LoadedModel, Precision, load_model, load_weights
+from trace_gym.model.load import LoadedModel, Precision, exchange_weights, load_model
 from trace_gym.model.memory import vocabulary
 from trace_gym.model.row import Row
+from trace_gym.model.together import SHORT
 from trace_gym.rollout.answers import tell
+from trace_gym.rollout.torch_queue import Loading, Queue, Reading, Sampling
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Sampling:
-    """A row that waits for the batch, and who waits for it."""
-
-    row: Row
-    answer: asyncio.Future[Completion]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Loading:
-    """New weights that wait for the batch to drain."""
-
-    checkpoint: Checkpoint
-    answer: asyncio.Future[None]
+TOGETHER = 1024
+"""Short prompts that are read at once; between such parts those who run go on."""
 
 
 class TorchPolicy:
@@ -100,10 +88,8 @@ class TorchPolicy:
             threads=threads,
             clock=clock,
         )
-        self._waiting: deque[_Sampling | _Loading] = deque()
+        self._queue = Queue()
         self._running: dict[Row, asyncio.Future[Completion]] = {}
-        self._closed = False
-        self._changed = threading.Condition()
         self._worker = threading.Thread(target=self._work, name="policy", daemon=True)
         self._worker.start()
 
@@ -141,13 +127,26 @@ class TorchPolicy:
 
     async def encode(self, prompts: Sequence[IntArray]) -> list[FloatArray | None]:
         """The last hidden state (D,) at the end of each prompt. Raises ContextExceeded, ModelFailed."""
+        loop = asyncio.get_running_loop()
         for prompt_ids in prompts:
             if not 0 < len(prompt_ids) <= self.context_size:
                 size = f"{len(prompt_ids)} tokens, the context {self.context_size}"
                 raise ContextExceeded(f"a prompt to encode must fit the context: it has {size}")
-        rows = [Row(self._checked(prompt_ids), limit=0) for prompt_ids in prompts]
-        await self._answers(sorted(rows, key=lambda row: row.prompt_ids.tolist()))  # neighbours share
-        return [row.hidden for row in rows]
+        checked = [self._checked(prompt_ids) for prompt_ids in prompts]
+        order = sorted(range(len(checked)), key=lambda i: checked[i].tolist())  # neighbours share
+        short = [i for i in order if len(checked[i]) <= SHORT]
+        rows = {i: Row(checked[i], limit=0) for i in order if len(checked[i]) > SHORT}
+        reading = [
+            Reading([checked[i] for i in short[first : first + TOGETHER]], loop.create_future())
+            for first in range(0, len(short), TOGETHER)
+        ]
+        self._queue.put(reading)
+        read, _ = await asyncio.gather(
+            asyncio.gather(*(job.answer for job in reading)), self._answers(list(rows.values()))
+        )
+        known = dict(zip(short, chain.from_iterable(read), strict=True))
+        known |= {i: row.hidden for i, row in rows.items()}
+        return [known[i] for i in range(len(checked))]
 
     async def load(self, checkpoint: Checkpoint) -> None:
         """Take the weights of a folder of the same architecture.
@@ -155,15 +154,13 @@ class TorchPolicy:
         Requests made before are answered by the old weights, and say so; those made afterwards by the new
         ones. Raises ModelFailed, and the old weights stay, if the folder does not fit.
         """
-        job = _Loading(checkpoint, asyncio.get_running_loop().create_future())
-        self._submit([job])
+        job = Loading(checkpoint, asyncio.get_running_loop().create_future())
+        self._queue.put([job])
         await job.answer
 
     def close(self) -> None:
         """Stop the worker; whoever still waits gets ModelFailed. Idempotent."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify()
+        self._queue.close()
         self._worker.join()
 
     def __enter__(self) -> TorchPolicy:
@@ -184,22 +181,15 @@ class TorchPolicy:
 
     async def _answers(self, rows: Sequence[Row]) -> list[Completion]:
         loop = asyncio.get_running_loop()
-        jobs = [_Sampling(row, loop.create_future()) for row in rows]
-        self._submit(jobs)
+        jobs = [Sampling(row, loop.create_future()) for row in rows]
+        self._queue.put(jobs)
         if len(jobs) == 1:
             return [await jobs[0].answer]
         return await asyncio.gather(*(job.answer for job in jobs))
 
-    def _submit(self, jobs: Sequence[_Sampling | _Loading]) -> None:
-        with self._changed:
-            if self._closed:
-                raise ModelFailed("the policy is closed")
-            self._waiting.extend(jobs)
-            self._changed.notify()
-
     def _work(self) -> None:
         """The worker: one turn after the other, whatever goes wrong in one, until closed."""
-        while self._wait():
+        while self._queue.wait(busy=lambda: self._running):
             try:
                 with boundary(ModelFailed, Exception, what="the model could not be sampled"):
                     self._turn()
@@ -207,52 +197,35 @@ class TorchPolicy:
                 self._fail(failure, list(self._running.values()))
                 self._running.clear()
                 self._engine.clear()
-        left = [job.answer for job in self._waiting]
+        left = [job.answer for job in self._queue.left()]
         self._fail(ModelFailed("the policy was closed"), [*left, *self._running.values()])
-
-    def _wait(self) -> bool:
-        """Until there is something to do; False when closed."""
-        with self._changed:
-            while not (self._closed or self._waiting or self._running):
-                self._changed.wait()
-            return not self._closed
 
     def _turn(self) -> None:
         """Let in who waits, decode one token for everybody, answer who is done."""
-        taken = self._take()
-        if isinstance(taken, _Loading):
+        engine = self._engine
+        waited = engine.throughput.steps - self._joined_at
+        taken = self._queue.take(
+            running=bool(self._running),
+            joining=not self._running or waited >= self._join_every,
+            at_most=self._max_batch,
+            room=engine.room,
+        )
+        if isinstance(taken, Loading):
             self._load(taken)
             return
+        if isinstance(taken, Reading):
+            self._read(taken)
+            taken = []
         for row in [row for row, answer in self._running.items() if answer.cancelled()]:
             del self._running[row]
-            self._engine.drop(row)
+            engine.drop(row)
         self._running.update((job.row, job.answer) for job in taken)
-        done = self._engine.join([job.row for job in taken]) if taken else []
+        done = engine.join([job.row for job in taken]) if taken else []
         if taken:
-            self._joined_at = self._engine.throughput.steps
-        if self._engine.rows:
-            done += self._engine.step()
+            self._joined_at = engine.throughput.steps
+        if engine.rows:
+            done += engine.step()
         tell([(self._running.pop(row), self._completion(row)) for row in done])
-
-    def _take(self) -> list[_Sampling] | _Loading:
-        """Those in front of the queue that can join now; or new weights, when nothing runs any more."""
-        with self._changed:
-            if self._waiting and isinstance(head := self._waiting[0], _Loading):
-                if self._running:
-                    return []
-                self._waiting.popleft()
-                return head
-            if self._running and self._engine.throughput.steps - self._joined_at < self._join_every:
-                return []
-            front: list[_Sampling] = []
-            for job in islice(self._waiting, self._max_batch):
-                if isinstance(job, _Loading):
-                    break
-                front.append(job)
-            front = front[: self._engine.room([job.row for job in front])]
-            for _ in front:
-                self._waiting.popleft()
-        return [job for job in front if not job.answer.cancelled()]
 
     def _completion(self, row: Row) -> Completion:
         return Completion(
@@ -267,28 +240,28 @@ class TorchPolicy:
             hidden=row.hidden,
         )
 
-    def _load(self, job: _Loading) -> None:
+    def _read(self, job: Reading) -> None:
+        if job.answer.cancelled():
+            return
+        try:
+            with boundary(ModelFailed, Exception, what="prompts could not be read"):
+                tell([(job.answer, self._engine.read(job.prompts))])
+        except ModelFailed as failure:
+            self._fail(failure, [job.answer])
+
+    def _load(self, job: Loading) -> None:
         """Copy new weights into the live model, after making sure that they fit."""
         if job.answer.cancelled():
             return
         try:
             with boundary(ModelFailed, Exception, what=f"cannot take weights from {job.checkpoint.path}"):
-                self._exchange(job.checkpoint)
+                exchange_weights(self.model.model, job.checkpoint.path)
+                self._engine.clear()
         except ModelFailed as failure:
             tell([(job.answer, failure)])
             return
         self._version = job.checkpoint.version
         tell([(job.answer, None)])
-
-    def _exchange(self, checkpoint: Checkpoint) -> None:
-        live = self.model.model
-        weights = load_weights(checkpoint.path, dtype=live.dtype).state_dict()
-        new, old = ({(n, w.shape) for n, w in state.items()} for state in (weights, live.state_dict()))
-        if new != old:
-            odd = sorted({name for name, _ in new ^ old})
-            raise ModelFailed(f"{checkpoint.path} is of another shape: {', '.join(odd[:3])}")
-        live.load_state_dict(weights)
-        self._engine.clear()
 
     def _fail(self, failure: ModelFailed, answers: Sequence[asyncio.Future[Any]]) -> None:
         """Tell everybody, each with an exception of their own."""
