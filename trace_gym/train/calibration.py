@@ -27,6 +27,7 @@ class Calibration:
 
     memory: int = 512
     groups: deque[tuple[float, int, int]] = field(default_factory=deque)
+    _known: float | None = field(default=None, init=False, repr=False, compare=False)
 
     def add(self, mean: float, successes: int, rollouts: int) -> None:
         """What was predicted for an anchor, and what came of the rollouts from it."""
@@ -34,9 +35,15 @@ class Calibration:
             self.groups.append((mean, successes, rollouts))
         while len(self.groups) > self.memory:
             self.groups.popleft()
+        self._known = None
 
     def concentration(self) -> float:
         """The likeliest c on the grid; without any group, the typical one."""
+        if self._known is None:
+            self._known = self._likeliest()
+        return self._known
+
+    def _likeliest(self) -> float:
         score = -0.5 * (np.log(GRID / TYPICAL) / SPREAD) ** 2
         if self.groups:
             mean, wins, count = (np.array(column)[:, None] for column in zip(*self.groups, strict=True))
@@ -51,3 +58,4 @@ class Calibration:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Stand where `state_dict` stood."""
         self.groups = deque((float(m), int(s), int(n)) for m, s, n in state["groups"])
+        self._known = None

@@ -22,6 +22,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, gelu
 from trace_gym.core.predictor import Prediction, Prefix
 from trace_gym.core.targets import bare_only, own_outcome, prefixes, recursive_backup
 from trace_gym.core.tree import Forest, RolloutTree
+from trace_gym.model.threads import threads_of_torch
 from trace_gym.train.head import Array, Head, kind_of, packed, unpacked
 
 HELD_OUT = 5
@@ -132,7 +133,8 @@ class ValueHead(Head):
         """Labels, passes, held-out loss before and after."""
         self._lessons = [*self._lessons, self._lessons_of(forest)][-self._memory :]
         self._record(forest)
-        metrics = self._fit()
+        with threads_of_torch(1):  # what is multiplied is too small to be shared out
+            metrics = self._fit()
         self._step += 1
         return metrics
 
