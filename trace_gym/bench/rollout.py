@@ -2,7 +2,8 @@
 
 Ways: `rollouts` plays with the embedded policy; `engine` computes the same requests with nothing in between;
 `generate` is Hugging Face's, called for all that stand at the same turn. With vLLM `vllm` plays these tasks
-through a server, and `vllm requests` asks it what `engine` computed. Leaves out training.
+through a server, and `vllm requests` asks it what `engine` computed. The first two stand as in the midst of a
+run: memory has grown, and no prefix is known. Leaves out training.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from trace_gym.bench.rollout_requests import Recorder, Took, computed, generated, timed
+from trace_gym.bench.rollout_requests import Recorder, Took, bare_engine, computed, generated, timed
 from trace_gym.core.budget import Budget
-from trace_gym.core.policy import Policy, SampleRequest
+from trace_gym.core.heap import settled
+from trace_gym.core.policy import Checkpoint, Policy, SampleRequest
 from trace_gym.core.task import Split
 from trace_gym.core.tree import Forest
 from trace_gym.environment.registry import Suite
@@ -140,7 +142,8 @@ def run(
     """Measure `model`, found for the policy's `name`, on a suite; through vLLM too if told how. Raises
     ModelFailed, BadConfig."""
     loaded = load_model(model, dtype=dtype, device=device)
-    rows = tuple(_rows(loaded, suite, setting, vllm, note))
+    with settled():
+        rows = tuple(_rows(loaded, suite, setting, vllm, note))
     place = loaded.model.device
     machine = torch.cuda.get_device_name(place) if place.type == "cuda" else platform.machine()
     kind = str(loaded.model.dtype).removeprefix("torch.")
@@ -158,7 +161,8 @@ def _rows(
 ) -> Iterator[Measured]:
     with TorchPolicy(loaded) as policy:
         note("warming up")
-        _play(Recorder(policy), loaded, suite, setting.small())
+        _play(Recorder(policy), loaded, suite, replace(setting, seed=setting.seed + 1))
+        asyncio.run(policy.load(Checkpoint(loaded.path, 1)))  # prefixes are forgotten, as after an update
         note("rollouts")
         asked, before = Recorder(policy), policy.throughput
         forest, took = _play(asked, loaded, suite, setting)
@@ -176,7 +180,10 @@ def _rows(
     )
     requests = asked.requests
     note("the same requests, engine alone")
-    (tokens, batch), took = timed(lambda: computed(loaded, requests, rows=setting.workers))
+    engine = bare_engine(loaded, rows=setting.workers)
+    computed(engine, requests, rows=setting.workers)
+    engine.clear()
+    (tokens, batch), took = timed(lambda: computed(engine, requests, rows=setting.workers))
     yield Measured("engine", tokens, took.seconds, took.cpu_seconds, batch)
     note("Hugging Face's generate")
     (tokens, batch), took = timed(lambda: generated(loaded, asked.by_turn(), rows=setting.workers))

@@ -87,9 +87,9 @@ class Recorder:
         return [groups[turn] for turn in sorted(groups)]
 
 
-def computed(loaded: LoadedModel, requests: Sequence[SampleRequest], *, rows: int) -> tuple[int, float]:
-    """Compute requests with the bare engine, at most `rows` at once: tokens, and mean rows a step."""
-    engine = Engine(
+def bare_engine(loaded: LoadedModel, *, rows: int) -> Engine:
+    """An engine for at most `rows` rows at once, as large as the embedded policy's."""
+    return Engine(
         loaded.model,
         max_batch=rows,
         slot_bytes=2 << 30,
@@ -97,6 +97,10 @@ def computed(loaded: LoadedModel, requests: Sequence[SampleRequest], *, rows: in
         prefill_tokens=4096,
         clock=time.perf_counter,
     )
+
+
+def computed(engine: Engine, requests: Sequence[SampleRequest], *, rows: int) -> tuple[int, float]:
+    """Compute requests with the bare engine, at most `rows` at once: tokens, and mean rows a step."""
     waiting = deque(
         Row(
             request.prompt_ids,

@@ -7,6 +7,7 @@ how a batch is computed (`model/engine.py`), more than one device, and training.
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -31,6 +32,8 @@ from trace_gym.rollout.torch_queue import Loading, Queue, Reading, Sampling
 
 TOGETHER = 1024
 """Short prompts that are read at once; between such parts those who run go on."""
+CROWD = 0.5
+"""On a CPU a prefill also begins when so many wait for every row that runs."""
 
 
 class TorchPolicy:
@@ -45,8 +48,9 @@ class TorchPolicy:
     `cache_bytes` more remember the prefixes of earlier sequences (exact, least recently used forgotten
     first, all forgotten by `load`). A prefill computes up to `prefill_tokens` at a time, and begins after
     `join_every` decoding steps, for it holds up who runs; both default to more on a GPU (8: about as long as
-    a prefill). `threads` is torch's number of threads while it samples (see `Engine`); `dtype` and `device`
-    are for a model named rather than loaded. Use it as a context manager, or `close` it.
+    a prefill; else 4, or earlier where half as many wait as run). `threads` is torch's number of threads
+    while it samples (see `Engine`); `dtype` and `device` are for a model named rather than loaded. Use it as
+    a context manager, or `close` it.
     """
 
     def __init__(
@@ -76,7 +80,8 @@ class TorchPolicy:
         self.context_size = int(room)
         self._version = version
         self._max_batch = max_batch
-        self._join_every = join_every or (8 if loaded.model.device.type == "cuda" else 1)
+        self._on_gpu = loaded.model.device.type == "cuda"
+        self._join_every = join_every or (8 if self._on_gpu else 4)
         self._joined_at = 0
         self._vocabulary = vocabulary(loaded.model)
         self._engine = Engine(
@@ -203,10 +208,10 @@ class TorchPolicy:
     def _turn(self) -> None:
         """Let in who waits, decode one token for everybody, answer who is done."""
         engine = self._engine
-        waited = engine.throughput.steps - self._joined_at
+        patient = engine.throughput.steps - self._joined_at < self._join_every
         taken = self._queue.take(
             running=bool(self._running),
-            joining=not self._running or waited >= self._join_every,
+            at_least=self._crowd() if patient else 1,
             at_most=self._max_batch,
             room=engine.room,
         )
@@ -226,6 +231,10 @@ class TorchPolicy:
         if engine.rows:
             done += engine.step()
         tell([(self._running.pop(row), self._completion(row)) for row in done])
+
+    def _crowd(self) -> int:
+        """How many must wait for a prefill to begin at once."""
+        return self._max_batch if self._on_gpu else math.ceil(len(self._running) * CROWD)
 
     def _completion(self, row: Row) -> Completion:
         return Completion(

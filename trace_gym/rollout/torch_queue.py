@@ -70,20 +70,23 @@ class Queue:
             return not self._closed
 
     def take(
-        self, *, running: bool, joining: bool, at_most: int, room: Callable[[Sequence[Row]], int]
+        self, *, running: bool, at_least: int, at_most: int, room: Callable[[Sequence[Row]], int]
     ) -> list[Sampling] | Reading | Loading:
         """The prompts or weights in front of the queue, weights only while nothing is `running`; or those to
-        sample in front of it, if they may join now: `at_most` so many, and what there is `room` for."""
+        sample in front of it, if they are `at_least` so many: `at_most` so many, and what there is `room`
+        for."""
         with self._changed:
             head = self._jobs[0] if self._jobs else None
             if isinstance(head, Reading) or (isinstance(head, Loading) and not running):
                 self._jobs.popleft()
                 return head
             front: list[Sampling] = []
-            for job in islice(self._jobs, at_most if joining else 0):
+            for job in islice(self._jobs, at_most):
                 if not isinstance(job, Sampling):
                     break
                 front.append(job)
+            if len(front) < min(at_least, at_most):
+                return []
             front = front[: room([job.row for job in front])]
             for _ in front:
                 self._jobs.popleft()
