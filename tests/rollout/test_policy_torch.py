@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -94,6 +95,17 @@ def test_a_later_turn_reuses_its_prefix(policy: TorchPolicy, loaded: LoadedModel
         assert again.logprobs == pytest.approx(teacher(loaded, follow, again.token_ids.tolist()), abs=1e-5)
 
     asyncio.run(turns())
+
+
+def test_nobody_waits_for_company_when_nothing_runs(loaded: LoadedModel) -> None:
+    """However patient it is: those who run are what it is patient with."""
+
+    async def turns(policy: TorchPolicy) -> None:
+        for seed in range(3):
+            await asyncio.wait_for(policy.sample(request(seed)), timeout=60)
+
+    with TorchPolicy(loaded, join_every=10**6, crowd=math.inf) as policy:
+        asyncio.run(turns(policy))
 
 
 def test_a_stop_token_ends_the_turn_and_is_kept(policy: TorchPolicy) -> None:

@@ -32,8 +32,6 @@ from trace_gym.rollout.torch_queue import Loading, Queue, Reading, Sampling
 
 TOGETHER = 1024
 """Short prompts that are read at once; between such parts those who run go on."""
-CROWD = 0.5
-"""On a CPU a prefill also begins when so many wait for every row that runs."""
 
 
 class TorchPolicy:
@@ -47,10 +45,10 @@ class TorchPolicy:
     `max_batch` rows run at once, fewer where their keys and values would exceed `slot_bytes`; up to
     `cache_bytes` more remember the prefixes of earlier sequences (exact, least recently used forgotten
     first, all forgotten by `load`). A prefill computes up to `prefill_tokens` at a time, and begins after
-    `join_every` decoding steps, for it holds up who runs; both default to more on a GPU (8: about as long as
-    a prefill; else 4, or earlier where half as many wait as run). `threads` is torch's number of threads
-    while it samples (see `Engine`); `dtype` and `device` are for a model named rather than loaded. Use it as
-    a context manager, or `close` it.
+    `join_every` decoding steps, for it holds up who runs, or once `crowd` wait for each who runs; they
+    default to more on a GPU (8, about as long as a prefill, and no crowd; else 4 and a half). `threads` is
+    torch's number of threads while it samples (see `Engine`); `dtype` and `device` are for a model named
+    rather than loaded. Use it as a context manager, or `close` it.
     """
 
     def __init__(
@@ -66,6 +64,7 @@ class TorchPolicy:
         cache_bytes: int = 1 << 30,
         prefill_tokens: int | None = None,
         join_every: int | None = None,
+        crowd: float | None = None,
         version: int = 0,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -80,8 +79,9 @@ class TorchPolicy:
         self.context_size = int(room)
         self._version = version
         self._max_batch = max_batch
-        self._on_gpu = loaded.model.device.type == "cuda"
-        self._join_every = join_every or (8 if self._on_gpu else 4)
+        gpu = loaded.model.device.type == "cuda"
+        self._join_every = join_every or (8 if gpu else 4)
+        self._crowd = (math.inf if gpu else 0.5) if crowd is None else crowd
         self._joined_at = 0
         self._vocabulary = vocabulary(loaded.model)
         self._engine = Engine(
@@ -208,10 +208,12 @@ class TorchPolicy:
     def _turn(self) -> None:
         """Let in who waits, decode one token for everybody, answer who is done."""
         engine = self._engine
-        patient = engine.throughput.steps - self._joined_at < self._join_every
+        crowd = 1
+        if self._running and engine.throughput.steps - self._joined_at < self._join_every:
+            crowd = math.ceil(min(self._max_batch, self._crowd * len(self._running)))
         taken = self._queue.take(
             running=bool(self._running),
-            at_least=self._crowd() if patient else 1,
+            at_least=crowd,
             at_most=self._max_batch,
             room=engine.room,
         )
@@ -231,10 +233,6 @@ class TorchPolicy:
         if engine.rows:
             done += engine.step()
         tell([(self._running.pop(row), self._completion(row)) for row in done])
-
-    def _crowd(self) -> int:
-        """How many must wait for a prefill to begin at once."""
-        return self._max_batch if self._on_gpu else math.ceil(len(self._running) * CROWD)
 
     def _completion(self, row: Row) -> Completion:
         return Completion(
