@@ -212,6 +212,17 @@ def test_concentration_falls_when_predictions_are_wrong() -> None:
     assert wrong.concentration() < 2.0 < right.concentration()
 
 
+def test_concentration_follows_what_is_added_and_what_is_taken_up() -> None:
+    calibration, other = Calibration(), Calibration()
+    untaught = calibration.concentration()
+    for _ in range(50):
+        calibration.add(0.9, 1, 8)
+    assert calibration.concentration() < untaught
+    assert other.concentration() == untaught
+    other.load_state_dict(calibration.state_dict())
+    assert other.concentration() == calibration.concentration()
+
+
 def test_groups_of_one_say_nothing_and_memory_is_bounded() -> None:
     calibration = Calibration(memory=3)
     untaught = calibration.concentration()
