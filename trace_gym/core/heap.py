@@ -13,12 +13,11 @@ from contextlib import contextmanager
 
 @contextmanager
 def settled() -> Iterator[None]:
-    """What is in memory now is kept out of collections meanwhile, in the whole process; the outermost call
-    counts."""
+    """What is in memory now, garbage that nobody has collected yet included, is kept out of collections
+    meanwhile, in the whole process; the outermost call counts."""
     if gc.get_freeze_count():
         yield
         return
-    gc.collect()
     gc.freeze()
     try:
         yield
