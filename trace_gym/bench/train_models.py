@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel, Qwen3Config
 
+from trace_gym.model.products import quicken
 from trace_gym.model.quiet import quiet
 
 MODELS: Mapping[str, Mapping[str, int]] = {
@@ -41,4 +42,5 @@ def built(name: str, device: torch.device, *, seed: int = 0) -> PreTrainedModel:
         torch.manual_seed(seed)
         made: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=torch.float32)  # type: ignore[no-untyped-call]
     made.train(False)
+    quicken(made)
     return made

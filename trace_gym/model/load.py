@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from trace_gym.core.errors import ModelFailed, UnknownName, boundary, unknown
+from trace_gym.model.products import quicken
 from trace_gym.model.quiet import quiet
 from trace_gym.model.smollm2 import smollm2_folder
 from trace_gym.model.tokenize import HFTokenizer
@@ -49,9 +50,8 @@ def load_model(
     """
     folder = model_folder(name, cache=cache)
     place = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    loaded = load_weights(folder, dtype=precision_of(folder) if dtype is None else getattr(torch, dtype))
-    with boundary(ModelFailed, RuntimeError, AssertionError, what=f"cannot use the device {place!r}"):
-        loaded.to(place)  # type: ignore[arg-type]
+    kind = precision_of(folder) if dtype is None else getattr(torch, dtype)
+    loaded = load_weights(folder, dtype=kind, device=place)
     return LoadedModel(loaded, HFTokenizer.from_folder(folder), folder)
 
 
@@ -71,12 +71,15 @@ def model_folder(name: str | Path, *, cache: Path | None = None) -> Path:
     return _downloaded(name)
 
 
-def load_weights(folder: Path, *, dtype: torch.dtype) -> PreTrainedModel:
-    """The causal language model in `folder`, on the CPU, in evaluation mode. Raises ModelFailed."""
+def load_weights(folder: Path, *, dtype: torch.dtype, device: str = "cpu") -> PreTrainedModel:
+    """The causal language model in `folder`, on a device, in evaluation mode. Raises ModelFailed."""
     kinds = (OSError, ValueError, RuntimeError, KeyError, AttributeError, ImportError, SafetensorError)
     with boundary(ModelFailed, *kinds, what=f"cannot load the model in {folder}"), quiet():
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+    with boundary(ModelFailed, RuntimeError, AssertionError, what=f"cannot use the device {device!r}"):
+        model.to(device)  # type: ignore[arg-type]
     model.train(False)
+    quicken(model)
     return model
 
 

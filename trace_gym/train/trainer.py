@@ -292,6 +292,4 @@ def _adapter(model: PreTrainedModel, config: TrainConfig) -> Adapter:
 
 
 def _on(device: str, folder: Path) -> PreTrainedModel:
-    model = load_weights(folder, dtype=torch.float32)
-    torch.nn.Module.to(model, device)
-    return model
+    return load_weights(folder, dtype=torch.float32, device=device)
