@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from trace_gym.core.errors import RunFolderError
 from trace_gym.core.tree import Forest, RolloutTree
 from trace_gym.store import FILE, SCHEMA_VERSION, RunStatus, Store
+from trace_gym.store.database import LOCK
 from trace_gym.store.schema import OLDEST_VERSION, SINCE
 from trace_gym.testing import demand_same_tree, grow_forest, grow_tree, record_forest
 
@@ -206,6 +208,36 @@ def test_one_writer_at_a_time_any_number_of_readers(tmp_path: Path) -> None:
             writer.log("info", "live")
             assert [store.log_lines()[0].message for store in (one, two)] == ["live", "live"]
     Store.open(tmp_path / "a").close()
+
+
+def test_whether_a_run_is_written_can_be_asked_by_many_at_once(tmp_path: Path) -> None:
+    with make(tmp_path / "a"):
+        assert Store.being_written(tmp_path / "a")
+    with closing(sqlite3.connect(tmp_path / "a" / LOCK, isolation_level=None)) as asking:
+        asking.execute("BEGIN")
+        asking.execute("SELECT * FROM sqlite_master").fetchall()
+        assert not Store.being_written(tmp_path / "a")
+
+
+def test_those_who_ask_about_a_run_never_keep_a_writer_out(tmp_path: Path) -> None:
+    make(tmp_path / "a").close()
+    done = threading.Event()
+
+    def ask() -> None:
+        while not done.is_set():
+            Store.being_written(tmp_path / "a")
+
+    asking = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in asking:
+        thread.start()
+    try:
+        for _ in range(200):
+            with Store.open(tmp_path / "a"):
+                assert Store.being_written(tmp_path / "a")
+    finally:
+        done.set()
+        for thread in asking:
+            thread.join()
 
 
 def test_a_full_disk_refuses_the_run_and_leaves_nothing(tmp_path: Path) -> None:

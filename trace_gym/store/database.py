@@ -24,6 +24,8 @@ from trace_gym.store.schema import APPLICATION_ID, OLDEST_VERSION, SCHEMA_VERSIO
 FILE = "run.sqlite"
 LOCK = "run.lock"
 MAKING = f"{FILE}.making"
+ASKING_S = 0.5
+"""Whoever asks about a run's lock is done within this."""
 
 _ADVICE = {
     sqlite3.SQLITE_FULL: "the disk is full; free some space, then resume the run",
@@ -90,13 +92,14 @@ class Database:
 
     @staticmethod
     def held(folder: Path) -> bool:
-        """Is a process writing the run in `folder`? The operating system drops its lock when it dies."""
+        """Is a process writing the run in `folder`? The operating system drops its lock when it dies. Any
+        number may ask at once: a reader's lock is asked for, which only a writer's stands in the way of."""
         lock = folder / LOCK
         if not lock.is_file():
             return False
-        with translated(folder), closing(_connected(lock.resolve(), "mode=rw", timeout=0.0)) as asking:
+        with translated(folder), closing(_connected(lock.resolve(), "mode=ro", timeout=0.0)) as asking:
             try:
-                asking.execute("BEGIN EXCLUSIVE")
+                asking.execute("PRAGMA schema_version")
             except sqlite3.OperationalError as error:
                 return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
         return False
@@ -216,8 +219,9 @@ def _connected(file: Path, options: str, *, timeout: float = 10.0) -> sqlite3.Co
 
 
 def _locked(folder: Path) -> sqlite3.Connection:
-    """The run's lock, taken. Raises RunFolderError where another process holds it."""
-    lock = sqlite3.connect(folder / LOCK, isolation_level=None, timeout=0.0)
+    """The run's lock, taken; waits for those who only ask about it. Raises RunFolderError where another
+    process holds it."""
+    lock = sqlite3.connect(folder / LOCK, isolation_level=None, timeout=ASKING_S)
     try:
         lock.execute("BEGIN EXCLUSIVE")
     except sqlite3.OperationalError as error:
