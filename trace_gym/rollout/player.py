@@ -7,7 +7,6 @@ purse. It leaves out who is granted a rollout and what becomes of its end.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable
 
 from trace_gym.core.action import Action, ToolSpec
@@ -20,8 +19,9 @@ from trace_gym.core.tree import RolloutTree
 from trace_gym.rollout.allowance import allowance
 from trace_gym.rollout.ending import Ending, TakenBack, over
 from trace_gym.rollout.parties import Parties
-from trace_gym.rollout.seat import EnvironmentTimedOut, Kept, Seat, Stand
+from trace_gym.rollout.seat import EnvironmentTimedOut, Seat, Stand
 from trace_gym.rollout.seeds import Seeds
+from trace_gym.rollout.snapshots import Snapshots
 from trace_gym.rollout.stopwatch import Stopwatch
 
 
@@ -43,7 +43,7 @@ class Player:
         self._taken_back = taken_back
         self._on_turn = on_turn
         self._tools: dict[tuple[int, int], tuple[ToolSpec, ...]] = {}
-        self._snapshots: OrderedDict[tuple[int, int], Kept] = OrderedDict()
+        self._snapshots = Snapshots(parties.config.snapshots)
         self._seeds = Seeds(parties.config.seed, step)
         self._attending = parties.agent if isinstance(parties.agent, Attending) else None
         self._tokens_held = 0
@@ -51,8 +51,7 @@ class Player:
 
     def close(self) -> None:
         """Free the snapshots; nothing is played any more."""
-        while self._snapshots:
-            self._snapshots.popitem()[1].close()
+        self._snapshots.close()
 
     async def play(
         self, worker: Seat | None, tree: RolloutTree, number: int, *, guided: bool = False
@@ -108,9 +107,9 @@ class Player:
                 raise ForkDiverged(f"{task.key}: two resets with the same seed differ")
             self._tools[tree.index, 0] = stand.tools
             return stand.oracle
-        snapshot = self._snapshots.get((tree.index, node))
-        if snapshot is not None:
-            return await worker.resume(task, snapshot, oracle=oracle)
+        with self._snapshots.lent((tree.index, node)) as snapshot:
+            if snapshot is not None:
+                return await worker.resume(task, snapshot, oracle=oracle)
         path = tree.path(node)
         actions = [action for n in path if (action := tree.turns[n].action) is not None]
         stands = await worker.replay(task, actions, [tree.turns[n].digest for n in (0, *path)])
@@ -217,9 +216,7 @@ class Player:
             self._keep_picture(tree, node, stand)
             self._tools[tree.index, node] = stand.tools
             if stand.snapshot is not None:
-                self._snapshots[tree.index, node] = stand.snapshot
-                if len(self._snapshots) > self._parties.config.snapshots:
-                    self._snapshots.popitem(last=False)[1].close()
+                self._snapshots.keep((tree.index, node), stand.snapshot)
         return node
 
     def _paced(self, move: Move, step: Cost) -> Cost:
