@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 Answers: TypeAlias = Sequence[tuple[asyncio.Future[Any], object]]
@@ -20,7 +21,7 @@ def tell(answers: Answers) -> None:
     for answer, value in answers:
         by_loop[answer.get_loop()].append((answer, value))
     for loop, mine in by_loop.items():
-        if not loop.is_closed():
+        with suppress(RuntimeError):  # the loop is closed, perhaps only just
             loop.call_soon_threadsafe(hand_out, mine)
 
 
@@ -33,3 +34,11 @@ def hand_out(answers: Answers) -> None:
             answer.set_exception(value)
         else:
             answer.set_result(value)
+
+
+def outcome(work: Callable[[], object]) -> object:
+    """What it returned, or the exception it raised."""
+    try:
+        return work()
+    except BaseException as error:  # noqa: BLE001  (its caller's to handle; it must not end the thread)
+        return error

@@ -13,11 +13,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from trace_gym.rollout.answers import hand_out
+from trace_gym.rollout.answers import hand_out, outcome
 
 T = TypeVar("T")
 
@@ -163,7 +164,7 @@ class _Runner:
             self._wake.acquire()
             told_at = self._clock()
             while (call := self._begin()) is not None:
-                if not self._end(call, _outcome(call.work)):
+                if not self._end(call, outcome(call.work)):
                     return
                 if not self._todo or self._clock() - told_at > LONGEST_WAIT_S:
                     self._tell(call.answer.get_loop())
@@ -192,14 +193,7 @@ class _Runner:
 
 
 def close_all(left: Sequence[Closes]) -> None:
-    """Close one after the other."""
-    for each in left:
-        each.close()
-
-
-def _outcome(work: Callable[[], object]) -> object:
-    """What it returned, or the exception it raised."""
-    try:
-        return work()
-    except BaseException as error:  # noqa: BLE001  (its caller's to handle; it must not end the thread)
-        return error
+    """Close every one, also where another cannot be closed."""
+    with ExitStack() as stack:
+        for each in left:
+            stack.callback(each.close)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from trace_gym.core.action import Action
@@ -20,6 +19,7 @@ from trace_gym.environment.env import AgenticEnv
 from trace_gym.environment.fork import Snapshot
 from trace_gym.environment.picture import png
 from trace_gym.rollout.lane import Lane, close_all
+from trace_gym.rollout.own_thread import OwnThread
 from trace_gym.rollout.seat import EnvironmentTimedOut, Kept, Stand
 
 T = TypeVar("T")
@@ -45,10 +45,10 @@ class Worker:
         self._left = left
         self._lane = lane
         self._brief = brief
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+        self._thread = OwnThread(name)
         self._envs: dict[str, AgenticEnv] = {}
         self._env: AgenticEnv | None = None
-        self.broken = False
+        self._hung: str | None = None
 
     async def begin(self, task: Task, *, keep: bool, oracle: bool) -> Stand:
         """Reset the suite's environment to `task`."""
@@ -104,39 +104,37 @@ class Worker:
         """Hand the worker back to its pool."""
         self._left(self)
 
+    @property
+    def broken(self) -> bool:
+        """Has one of its environments hung?"""
+        return self._hung is not None
+
     def close(self) -> None:
-        """Close the environments on their own thread; a hung thread is left behind as a daemon would be."""
-        bound = [env for name, env in self._envs.items() if not self._brief[name]]
-        if bound and not self.broken:
-            self._thread.submit(close_all, bound)
-        self._thread.shutdown(wait=False)
+        """Close the environments on their own thread, one that hung if its call ever returns."""
+        self._thread.end(self._close_bound)
 
     def brief_envs(self) -> list[AgenticEnv]:
-        """Its environments that live on the lane, which closes them."""
-        return [env for name, env in self._envs.items() if self._brief[name]]
+        """Its environments that live on the lane, which closes them; not one that hung."""
+        return [env for name, env in self._envs.items() if self._brief[name] and name != self._hung]
+
+    def _close_bound(self) -> None:
+        close_all([env for name, env in self._envs.items() if not self._brief[name]])
 
     async def _call(self, work: Callable[[], T], task: Task) -> T:
         limit = task.limits.step_timeout_s
         try:
             if self._brief.get(task.suite):
                 return await self._lane.call(work, limit)
-            return await self._on_own_thread(work, limit)
+            return await self._thread.call(work, limit)
         except TimeoutError as late:
-            self.broken = True
+            self._hung = task.suite
             raise EnvironmentTimedOut(f"{task.key}: no answer from the environment in {limit:g} s") from late
-
-    async def _on_own_thread(self, work: Callable[[], T], timeout_s: float) -> T:
-        future = asyncio.get_running_loop().run_in_executor(self._thread, work)
-        try:
-            return await asyncio.wait_for(asyncio.shield(future), timeout_s)
-        except TimeoutError:
-            future.add_done_callback(_forget)
-            raise
 
     def _take(self, task: Task) -> AgenticEnv:
         if task.suite not in self._envs:
-            env = self._envs[task.suite] = self._makers[task.suite]()
+            env = self._makers[task.suite]()
             self._brief[task.suite] = env.brief
+            self._envs[task.suite] = env
         self._env = self._envs[task.suite]
         return self._env
 
@@ -154,6 +152,7 @@ class WorkerPool:
             raise ValueError(f"workers must be at least 1, got {size}")
         self._makers = makers
         self._idle: list[Worker] = []
+        self._left: list[AgenticEnv] = []
         self._lane = Lane()
         self._brief: dict[str, bool] = {}
         self._made = 0
@@ -172,20 +171,15 @@ class WorkerPool:
         idle, self._idle = self._idle, []
         for worker in idle:
             worker.close()
-        self._lane.close([env for worker in idle for env in worker.brief_envs()])
+        self._lane.close([*self._left, *(env for worker in idle for env in worker.brief_envs())])
 
     def _give(self, worker: Worker) -> None:
         if worker.broken:
             worker.close()
+            self._left += worker.brief_envs()
         else:
             self._idle.append(worker)
         self._seats.release()
-
-
-def _forget(future: asyncio.Future[Any]) -> None:
-    """Fetch the late result, so that its exception is not reported a second time."""
-    if not future.cancelled():
-        future.exception()
 
 
 def _picture(env: AgenticEnv) -> bytes | None:
