@@ -3,6 +3,7 @@
 import asyncio
 import random
 import threading
+from collections import Counter
 from dataclasses import replace
 from typing import ClassVar
 
@@ -224,6 +225,43 @@ def test_a_spent_soft_limit_starts_nothing_more():
     forest = collect([corridor(0)], Uniform(n=3), budget=budget)
     assert [r.stop for r in forest.trees[0].rollouts] == [StopReason.CENSORED] * 3
     assert forest.cost == Cost()
+
+
+def test_a_step_taken_up_plays_what_had_begun_when_a_soft_limit_was_reached_and_starts_nothing(tmp_path):
+    """Four of eight rollouts begin; their seventh turn reaches the limit, and they go on regardless."""
+    tasks, limit_s = [corridor(i, length=5) for i in range(2)], 20.0
+
+    def play(journal):
+        budget = Budget(seconds=limit_s)
+        forest = collect(tasks, Uniform(n=4), budget=budget, journal=journal, pace=Pace(step_s=3.0))
+        return forest, budget
+
+    def stops(forest):
+        return {(t.index, n): r.stop for t in forest.trees for n, r in enumerate(t.rollouts)}
+
+    with Store.create(tmp_path / "whole", kind="train", config={}) as store:
+        whole, _ = play(store)
+    assert Counter(stops(whole).values()) == {StopReason.TERMINATED: 4, StopReason.CENSORED: 4}
+    at, crashed, overdrawn = 0, True, 0
+    while crashed:
+        at, crashed = at + 1, False
+        with Store.create(tmp_path / f"cut-{at}", kind="train", config={}) as store:
+            try:
+                play(Failpoint(store, at, after=True))
+            except Crash:
+                crashed = True
+            before, spent_s = stops(store.forest(0)), store.cost().seconds
+        with Store.open(tmp_path / f"cut-{at}") as store:
+            forest, budget = play(store)
+            assert budget.spent.seconds == store.cost().seconds == forest.cost.seconds
+        after = stops(forest)
+        begun = [place for place, stop in before.items() if stop is None]
+        assert {after[place] for place in begun} <= {StopReason.TERMINATED}
+        if spent_s >= limit_s:
+            overdrawn += bool(begun)
+            assert {after[place] for place in after.keys() - before.keys()} <= {StopReason.CENSORED}
+    assert at > 30
+    assert overdrawn > 5
 
 
 def test_a_broken_environment_is_retried_then_reported_and_refunded():

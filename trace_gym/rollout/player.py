@@ -54,14 +54,21 @@ class Player:
         self._snapshots.close()
 
     async def play(
-        self, worker: Seat | None, tree: RolloutTree, number: int, *, guided: bool = False
+        self,
+        worker: Seat | None,
+        tree: RolloutTree,
+        number: int,
+        *,
+        guided: bool = False,
+        begun: bool = False,
     ) -> Ending:
         """Play rollout `number` to its end; no worker means that there is no budget for it. `guided`: the
-        guide plays it, as far as the oracle has an answer."""
+        guide plays it, as far as the oracle has an answer. `begun`: the journal knows it, so it was let in
+        before; a soft limit that was reached since then lets nobody in, but turns nobody out."""
         ended = over(tree.turns[tree.rollouts[number].tip]) or self._taken_back.ending(tree, number)
         if ended is not None:
             return ended
-        if worker is None or not self._budget.open_soft:
+        if worker is None or not (begun or self._budget.open_soft):
             return StopReason.CENSORED, None, "the budget was spent"
         try:
             watch = Stopwatch(worker.name)

@@ -250,12 +250,13 @@ class CollectedStep:
         number, guided = resumed, grant.actor is Actor.ORACLE
         for attempt in range(self._parties.config.retries + 1):
             worker = await self._parties.seats.take() if funded else None
+            begun = number is not None
             try:
                 if number is None:
                     number = tree.start(grant=grant.number, anchor=grant.anchor.node)
                     if self._parties.journal:
                         self._parties.journal.started(self._step, tree, number)
-                ending = await self._player.play(worker, tree, number, guided=guided)
+                ending = await self._player.play(worker, tree, number, guided=guided, begun=begun)
             finally:
                 if worker is not None:
                     worker.leave()
