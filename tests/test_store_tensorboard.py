@@ -1,7 +1,9 @@
 """Metrics for TensorBoard, read back by TensorBoard itself."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -47,6 +49,45 @@ def test_one_line_of_the_configuration_is_enough(tmp_path: Path) -> None:
     assert [step for step, _ in curves["success_bare"]] == [0, 1]
     assert curves["success_bare"][1][1] == pytest.approx(listening.metrics[1]["success_bare"])
     assert [step for step, _ in curves["eval/success"]] == [0, 2]
+
+
+class Stopped(BaseException):
+    """Somebody ended the run here."""
+
+
+class Stopping(Listening):
+    """Ends the run once step 1 is `done`, or while step 2 is `played`."""
+
+    def __init__(self, at: str) -> None:
+        super().__init__()
+        self._at = at
+
+    def step_done(self, step: int, metrics: Any) -> None:
+        super().step_done(step, metrics)
+        if (self._at, step) == ("done", 1):
+            raise Stopped
+
+    def event(self, tree: Any, event: Any) -> None:
+        super().event(tree, event)
+        if (self._at, self.step) == ("played", 2):
+            raise Stopped
+
+
+@pytest.mark.parametrize("at", ["done", "played", "the end"])
+def test_a_resumed_run_keeps_every_point_of_every_curve_once(at: str, tmp_path: Path) -> None:
+    more = ("run.steps=3", "run.tensorboard=true", "eval.every=1")
+    config, run, cache = load("guess", (*SMALL, *more)), tmp_path / "run", tmp_path / "cache"
+    first, second = Stopping(at), Listening()
+    with suppress(Stopped):
+        train(config, run, narrator=first, cache=cache)
+    train(config, run, resume=True, narrator=second, cache=cache)
+    curves = read(run)
+    told = {**first.metrics, **second.metrics}
+    assert [step for step, _ in curves["eval/success"]] == [0, 1, 2, 3]
+    assert [value for _, value in curves["eval/success"]] == pytest.approx(
+        [second.reports[step].success.mean for step in range(4)]
+    )
+    assert curves["success_bare"] == [(step, pytest.approx(told[step]["success_bare"])) for step in range(3)]
 
 
 def test_without_the_package_the_command_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,8 +113,8 @@ def train_in(store: Store, config: RunConfig, *, narrator: Narrator, cache: Path
         )
         purse, sink = Budget(**run_limits(config)), None
         if config.run.tensorboard:
-            first = len(store.steps())
-            sink = stack.enter_context(TensorBoard(store.folder, first=first)).scalars
+            board = TensorBoard(store.folder, first=store.next_step())
+            sink = stack.enter_context(board).scalars
         run = TrainingRun(parts, store, purse, config=loop, reporter=narrator, sink=sink)
         stack.enter_context(settled())
         return asyncio.run(run.go())

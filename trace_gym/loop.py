@@ -14,7 +14,7 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -25,13 +25,13 @@ from trace_gym.core.policy import Checkpoint
 from trace_gym.core.tree import Forest
 from trace_gym.environment.registry import Suite
 from trace_gym.evaluate import Report, chosen, evaluate
-from trace_gym.outfit import LoopConfig, Outcome, Parts, Reporter, Sink
+from trace_gym.outfit import LoopConfig, Outcome, Parts, Reporter, Sink, clocked
 from trace_gym.policies import note_renderer
 from trace_gym.rollout.ahead import Ahead
 from trace_gym.rollout.collector import Collector
 from trace_gym.rollout.seat import Seats
 from trace_gym.rollout.summary import by_suite, described
-from trace_gym.schedule.clocked import ClockedPredictor, ClockedScheduler, Stopwatch
+from trace_gym.schedule.clocked import Stopwatch
 from trace_gym.schedule.quality import PredictionQuality, bare_samples
 from trace_gym.store import RunStatus, Store
 from trace_gym.train.probe import parity, probed
@@ -66,8 +66,9 @@ class TrainingRun:
         sink: Sink | None = None,
     ) -> None:
         self._watches = {"schedule": Stopwatch(), "predictor": Stopwatch()}
-        self._parts = _clocked(parts, self._watches)
+        self._parts = clocked(parts, self._watches)
         self._store = store
+        self._first = store.next_step()
         self._budget = budget
         self._config = config
         self._reporter = reporter
@@ -146,10 +147,10 @@ class TrainingRun:
         alarms = parts.watchdogs.look(metrics)
         metrics["watch/alarms"] = float(len(alarms))
         self._store.close_step(step, metrics)
+        if self._sink is not None:  # before the step counts: a resumed run writes no step again that does
+            self._sink(step, metrics)
         self._store.record_checkpoint(checkpoint, step=step)
         self._tidy()
-        if self._sink is not None:
-            self._sink(step, metrics)
         self._reporter.step_done(step, metrics)
         self._heed(step, alarms)
 
@@ -270,7 +271,7 @@ class TrainingRun:
                 f"no held-out episode after {step} steps could be played ({causes} invalid); mend it, resume"
             )
         self._reports[step] = report
-        if self._sink is not None and fresh:
+        if self._sink is not None and step >= self._first:
             found = report.success
             bounds = {"success": found.mean, "success_low": found.low, "success_high": found.high}
             self._sink(step, {f"eval/{name}": x for name, x in bounds.items() if x is not None})
@@ -284,15 +285,6 @@ class TrainingRun:
         for suite in self._parts.eval_suites:
             keys = [task.key for task in chosen(suite, self._parts.eval_config)]
             self._store.record_access(suite.name, keys, purpose=f"evaluation after {step} steps")
-
-
-def _clocked(parts: Parts, watches: Mapping[str, Stopwatch]) -> Parts:
-    """The same parts, the scheduler and the predictor timed."""
-    scheduler = ClockedScheduler(parts.scheduler, watch=watches["schedule"])
-    if parts.predictor is None:
-        return replace(parts, scheduler=scheduler)
-    predictor = ClockedPredictor(parts.predictor, watch=watches["predictor"])
-    return replace(parts, scheduler=scheduler, predictor=predictor)
 
 
 def _under(prefix: str, metrics: Mapping[str, float]) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias, TypedDict
 
 from trace_gym.core.budget import Budget, Cost
@@ -17,6 +17,7 @@ from trace_gym.rollout.model_agent import ModelAgent
 from trace_gym.rollout.parties import CollectorConfig
 from trace_gym.rollout.seat import Seats
 from trace_gym.rollout.stream import TaskStream
+from trace_gym.schedule.clocked import ClockedPredictor, ClockedScheduler, Stopwatch
 from trace_gym.train.lead import Leader
 from trace_gym.train.trainer import Trainer
 from trace_gym.train.watchdog import Watchdogs
@@ -103,3 +104,12 @@ class Outcome:
     steps: int
     cost: Cost
     reports: dict[int, Report] = field(default_factory=dict)
+
+
+def clocked(parts: Parts, watches: Mapping[str, Stopwatch]) -> Parts:
+    """The same parts, the scheduler and the predictor timed."""
+    scheduler = ClockedScheduler(parts.scheduler, watch=watches["schedule"])
+    if parts.predictor is None:
+        return replace(parts, scheduler=scheduler)
+    predictor = ClockedPredictor(parts.predictor, watch=watches["predictor"])
+    return replace(parts, scheduler=scheduler, predictor=predictor)

@@ -209,6 +209,11 @@ class Store(SqliteJournal):
         rows = self._database.rows("SELECT step, path, version FROM checkpoints ORDER BY version")
         return [(step, Checkpoint(self.folder / path, number)) for step, path, number in rows]
 
+    def next_step(self) -> int:
+        """The step that a resumed run goes on with: the one after that of its newest checkpoint."""
+        saved = self.checkpoints()
+        return saved[-1][0] + 1 if saved else 0
+
     def record_metrics(self, step: int, metrics: Mapping[str, object]) -> None:
         """Keep metrics (JSON data by name) of a step, beside those of `close_step`; a new value replaces."""
         with self._database.writing(f"the metrics of step {step}") as sql:
