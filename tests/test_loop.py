@@ -1,7 +1,9 @@
 """Whole training runs with a tiny model: what they leave behind, and that dying anywhere changes nothing."""
 
+import json
 import shutil
-from contextlib import contextmanager
+import sqlite3
+from contextlib import closing, contextmanager
 
 import pytest
 import torch
@@ -16,7 +18,7 @@ from trace_gym.core.errors import BadConfig, RunFolderError, UnknownName
 from trace_gym.core.task import Split
 from trace_gym.environment.registry import suite
 from trace_gym.model.load import load_model
-from trace_gym.store import RunStatus, Store
+from trace_gym.store import FILE, RunStatus, Store
 from trace_gym.store.database import Database
 from trace_gym.train.credit import credit
 
@@ -332,6 +334,27 @@ def test_only_the_run_that_was_started_is_resumed(tmp_path, whole, config, cache
     assert recorded(folder) == config
     with Store.open(folder, read_only=True) as store:
         assert store.status is RunStatus.FINISHED
+
+
+def test_a_run_of_an_older_version_whose_configuration_lacks_later_keys_is_resumed(
+    tmp_path, whole, config, cache
+):
+    folder = tmp_path / "run"
+    shutil.copytree(whole[0], folder)
+    with closing(sqlite3.connect(folder / FILE)) as sql:
+        ((text,),) = sql.execute("SELECT value FROM meta WHERE name = 'config'")
+        older = json.loads(text)
+        for key in ("discount", "replay", "replay_gains"):
+            del older["train"][key]
+        del older["cluster"]
+        sql.execute("UPDATE meta SET value = ? WHERE name = 'config'", (json.dumps(older),))
+        sql.commit()
+    assert recorded(folder) == config
+    outcome = train(recorded(folder), folder, resume=True, narrator=Listening(), cache=cache)
+    assert outcome.reports == whole[1].outcome.reports
+    later = load("guess", (*SMALL, "train.discount=0.25"))
+    with pytest.raises(RunFolderError, match="another configuration"):
+        train(later, folder, resume=True, narrator=Listening(), cache=cache)
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def train(
     opened = Store.open(folder) if resume else Store.create(folder, kind="train", config=recorded)
     with opened as store:
         _demand_training(store)
-        if store.config != recorded:
+        if parse(store.config) != config:  # parsed: an older run's lacks the keys that came since
             raise RunFolderError(f"{folder} was started with another configuration; it cannot be continued")
         return train_in(store, config, narrator=narrator, cache=cache)
 
