@@ -28,15 +28,15 @@ class Died(BaseException):
 
 
 class Mortal(Database):
-    """A run file whose process dies at the write number `at` (from 1), before it or after its commit; nothing
-    is written from then on. `written` are the names of the writes so far."""
+    """A run file whose process dies at the write number `at` (from 1) or that of a name, before it or after
+    its commit; nothing is written from then on. `written` are the names of the writes so far."""
 
-    at, after, dead = 0, False, False
+    at, named, after, dead = 0, "", False, False
 
     @contextmanager
     def writing(self, what):
         self.written = [*getattr(self, "written", []), what]
-        fatal = len(self.written) == self.at
+        fatal = len(self.written) == self.at or what == self.named
         if self.dead or (fatal and not self.after):
             self.dead = True
             raise Died
@@ -174,6 +174,58 @@ def test_the_run_stops_when_its_purse_is_empty(tmp_path, cache):
     outcome = train(config, tmp_path / "run", narrator=Listening(), cache=cache)
     assert (outcome.reason, outcome.steps) == ("the budget is spent", 2)
     assert outcome.cost.trajectories <= 18
+
+
+@pytest.mark.parametrize("ahead", [(), ("run.max_staleness=2", "train.correction=tis")])
+def test_a_rest_of_the_purse_that_pays_for_no_rollout_ends_the_run(tmp_path, cache, ahead):
+    """Of 26 trajectories two steps of 12 are played; TRACE grants nothing for less than 6."""
+    config = load("guess", (*SMALL, "run.steps=9", "budget.trajectories=26", *ahead))
+    folder, told, again = tmp_path / "run", Listening(), Listening()
+    outcome = train(config, folder, narrator=told, cache=cache)
+    rest = "what is left of the budget pays for no rollout"
+    assert (outcome.reason, outcome.steps, outcome.cost.trajectories) == (rest, 2, 24)
+    assert set(outcome.reports) == {0, 2}, "evaluated at its end as any run is"
+    assert set(told.metrics) == {0, 1}
+    with Store.open(folder, read_only=True) as store:
+        assert_sound(store)
+        assert [record.step for record in store.steps()] == [0, 1]
+        assert store.checkpoints()[-1][0] == 1
+    assert train(config, folder, resume=True, narrator=again, cache=cache) == outcome
+    assert not again.heard
+    with Store.open(folder, read_only=True) as store:
+        assert_sound(store)
+        assert [record.step for record in store.steps()] == [0, 1]
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_run_cut_where_its_rest_pays_for_nothing_comes_to_the_same_end(tmp_path, cache, after):
+    config = load("guess", (*SMALL, "run.steps=9", "budget.trajectories=14"))
+    folder, first = tmp_path / "run", Listening()
+    with Store.create(folder, kind="train", config=config.model_dump(mode="json", exclude_none=True)):
+        pass
+    database = Mortal.open(folder)
+    database.named, database.after = "the withdrawal of step 1", after
+    with Store(database, clock=lambda: 0.0) as store, pytest.raises(Died):
+        train_in(store, config, narrator=first, cache=cache)
+    with Store.open(folder, read_only=True) as store:
+        assert [record.step for record in store.steps()] == ([0] if after else [0, 1])
+    outcome = train(config, folder, resume=True, narrator=Listening(), cache=cache)
+    rest = "what is left of the budget pays for no rollout"
+    assert (outcome.reason, outcome.steps, set(outcome.reports)) == (rest, 1, {0, 1})
+    with Store.open(folder, read_only=True) as store:
+        assert_sound(store)
+        assert [record.step for record in store.steps()] == [0]
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "least"), [("uniform", "step_trajectories", 8), ("trace", "trajectories", 6)]
+)
+def test_a_budget_that_pays_for_no_rollout_at_all_is_refused_with_the_least_that_does(name, key, least):
+    method = (f"scheduler.name={name}", "scheduler.options={}")
+    check(load("guess", (*SMALL, *method, f"budget.{key}={least}")))
+    says = rf"budget\.{key} = {least - 1} pays for no rollout of scheduler '{name}', .* at least {least}$"
+    with pytest.raises(BadConfig, match=says):
+        check(load("guess", (*SMALL, *method, f"budget.{key}={least - 1}")))
 
 
 def cut_and_resumed(folder, whole, config, cache, *, at, after):
@@ -359,7 +411,11 @@ def test_a_run_of_an_older_version_whose_configuration_lacks_later_keys_is_resum
 
 @pytest.mark.parametrize(
     ("override", "error"),
-    [("agent.temperature=0.0", BadConfig), ("scheduler.options={rots=2}", UnknownName)],
+    [
+        ("agent.temperature=0.0", BadConfig),
+        ("scheduler.options={rots=2}", UnknownName),
+        ("budget.step_trajectories=5", BadConfig),
+    ],
 )
 def test_a_wrong_configuration_leaves_no_folder(tmp_path, cache, override, error):
     config = load("guess", (*SMALL, override))

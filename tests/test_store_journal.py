@@ -163,6 +163,21 @@ def test_a_turn_may_be_written_again_with_another_cost_only(tmp_path: Path) -> N
         demand_same_tree(store.tree(0, 0), tree)
 
 
+def test_a_step_in_which_nothing_was_granted_can_be_taken_back_and_no_other(tmp_path: Path) -> None:
+    with opened(tmp_path / "a", grants=0) as store:
+        assert [record.step for record in store.steps()] == [0]
+        store.withdraw_step(0)
+        assert store.steps() == []
+        assert store.recover(0) is None
+        store.withdraw_step(0)
+    with opened(tmp_path / "b") as store:
+        with pytest.raises(ValueError, match="withdrawal of step 0 does not fit"):
+            store.withdraw_step(0)
+        known = store.recover(0)
+        assert known is not None
+        assert (len(known.pool), len(known.grants)) == (1, 1)
+
+
 def test_an_entry_is_whole_or_not_there(tmp_path: Path) -> None:
     with opened(tmp_path / "a") as store:
         twice = [Grant(1, Anchor(0), 1, ""), Grant(1, Anchor(0), 2, "")]

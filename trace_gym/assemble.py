@@ -26,7 +26,15 @@ from trace_gym.outfit import LoopConfig, Outcome, Parts, Reporter
 from trace_gym.parts import make_predictor, make_scheduler
 from trace_gym.policies import OpenPolicy, Voice, demand_adapters, find_model, open_policy, taken_up
 from trace_gym.rollout.parties import CollectorConfig
-from trace_gym.settings import oldest, run_limits, step_limits, train_config, unlike_method, watch_config
+from trace_gym.settings import (
+    demand_payable,
+    oldest,
+    run_limits,
+    step_limits,
+    train_config,
+    unlike_method,
+    watch_config,
+)
 from trace_gym.sources import chosen_tasks, stream_of
 from trace_gym.store import RunStatus, Store
 from trace_gym.store.tensorboard import TensorBoard
@@ -158,6 +166,7 @@ def check(config: RunConfig) -> Mapping[str, str]:
     watch_config(config)
     stream = stream_of(config, suites)
     size = config.run.pool or scheduler.pool_size or _default_pool(config)
+    demand_payable(config, partial(_scheduler, config, suites), stream.pool(0, size))
     held_out = [suite(spec) for spec in config.eval.suites] or suites
     return {
         "candidates a step": ", ".join(f"{name} {count}" for name, count in stream.settled(size).items()),

@@ -25,7 +25,7 @@ from trace_gym.core.policy import Checkpoint
 from trace_gym.core.tree import Forest
 from trace_gym.environment.registry import Suite
 from trace_gym.evaluate import Report, chosen, evaluate
-from trace_gym.outfit import LoopConfig, Outcome, Parts, Reporter, Sink, clocked
+from trace_gym.outfit import LoopConfig, Outcome, Parts, Reporter, Sink, clocked, left_over
 from trace_gym.policies import note_renderer
 from trace_gym.rollout.ahead import Ahead
 from trace_gym.rollout.collector import Collector
@@ -76,6 +76,7 @@ class TrainingRun:
         self._quality = PredictionQuality()
         self._reports: dict[int, Report] = {}
         self._sampled: Checkpoint | None = None
+        self._left_over = False
 
     async def go(self) -> Outcome:
         """Train until the steps or the budget are used up. Raises what stopped it otherwise."""
@@ -111,18 +112,23 @@ class TrainingRun:
         if step not in self._reports:
             await self._evaluate(step)
         self._store.set_status(RunStatus.FINISHED)
-        reason = "all steps done" if step >= config.steps else "the budget is spent"
+        spent = "what is left of the budget pays for no rollout" if self._left_over else "the budget is spent"
+        reason = "all steps done" if step >= config.steps else spent
         return Outcome(reason, step, self._store.cost(), self._reports)
 
     async def _gather(self, collector: Collector, step: int) -> Gathered | None:
-        """Play a step, and let scheduler and predictor learn from it; None: the budget is spent."""
+        """Play a step, and let scheduler and predictor learn from it; None: the budget is spent, but for a
+        rest that pays for nothing."""
         parts, config = self._parts, self._config
-        if not self._budget.open:
+        if self._left_over or not self._budget.open:
             return None
         purse = Budget(**config.step, parent=self._budget)
         self._reporter.step_begins(step, purse)
         started = time.perf_counter()
         forest = await collector.collect(step, parts.stream.pool(step, config.pool), purse)
+        if left_over(self._store, forest, config.step, self._budget):
+            self._left_over = True
+            return None
         seconds = time.perf_counter() - started
         metrics = described(forest) | by_suite(forest, parts.suites) | {"seconds_collect": seconds}
         if parts.predictor is not None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import isinf
 from typing import Protocol, TypeAlias, TypedDict
 
 from trace_gym.core.budget import Budget, Cost
+from trace_gym.core.errors import BadConfig
 from trace_gym.core.policy import Policy
 from trace_gym.core.predictor import Predictor
 from trace_gym.core.scheduler import Event, Scheduler
-from trace_gym.core.tree import RolloutTree
+from trace_gym.core.tree import Forest, RolloutTree
 from trace_gym.environment.registry import Suite
 from trace_gym.evaluate import EvalConfig, Report
 from trace_gym.rollout.model_agent import ModelAgent
@@ -18,6 +20,7 @@ from trace_gym.rollout.parties import CollectorConfig
 from trace_gym.rollout.seat import Seats
 from trace_gym.rollout.stream import TaskStream
 from trace_gym.schedule.clocked import ClockedPredictor, ClockedScheduler, Stopwatch
+from trace_gym.store import Store
 from trace_gym.train.lead import Leader
 from trace_gym.train.trainer import Trainer
 from trace_gym.train.watchdog import Watchdogs
@@ -113,3 +116,25 @@ def clocked(parts: Parts, watches: Mapping[str, Stopwatch]) -> Parts:
         return replace(parts, scheduler=scheduler)
     predictor = ClockedPredictor(parts.predictor, watch=watches["predictor"])
     return replace(parts, scheduler=scheduler, predictor=predictor)
+
+
+def left_over(store: Store, forest: Forest, limits: Limits, run: Budget) -> bool:
+    """Was nothing granted in the step of this forest, because what is left of the run's trajectories is too
+    little for whatever the scheduler grants at once? Such a step was never played: it is taken back.
+
+    Raises BadConfig where the step's own limit is too little for that.
+    """
+    own, left = limits["trajectories"], run.left("trajectories")
+    if forest.trees or (own is None and isinf(left)):
+        return False
+    known = store.recover(forest.step)
+    if known is None or not known.pool:
+        return False  # no candidate fitted the model: that says nothing of the budget
+    store.withdraw_step(forest.step)
+    if own is not None and own <= left:
+        rest = "no limit" if isinf(left) else f"{left:g} trajectories left"
+        raise BadConfig(
+            f"budget.step_trajectories = {own} pays for no rollout of this scheduler, though the run has "
+            f"{rest}; give a step more"
+        )
+    return True

@@ -5,12 +5,20 @@ Leaves out what needs names looked up (`assemble.py`).
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from trace_gym.config import RunConfig
+from trace_gym.core.budget import Budget
 from trace_gym.core.errors import BadConfig
+from trace_gym.core.scheduler import Candidate, Scheduler
+from trace_gym.core.task import Task
 from trace_gym.outfit import Limits
 from trace_gym.schedule.catalogue import CREDIT
 from trace_gym.train.config import TrainConfig
 from trace_gym.train.watchdog import WatchConfig
+
+LARGEST_GROUP = 1024
+"""No scheduler needs more trajectories at once than this."""
 
 
 def train_config(config: RunConfig) -> TrainConfig:
@@ -66,4 +74,30 @@ def step_limits(config: RunConfig) -> Limits:
     b = config.budget
     return Limits(
         trajectories=b.step_trajectories, tokens=b.step_tokens, seconds=b.step_seconds, usd=b.step_usd
+    )
+
+
+def demand_payable(config: RunConfig, scheduler: Callable[[], Scheduler], tasks: Sequence[Task]) -> None:
+    """See that the trajectories of a step, and of the run, pay for what a fresh scheduler grants at once to
+    these tasks. Raises BadConfig with the least that does."""
+    budget = config.budget
+    limits = [(budget.step_trajectories, "step_trajectories"), (budget.trajectories, "trajectories")]
+    given = [(limit, key) for limit, key in limits if limit is not None]
+    if not given:
+        return
+    pool = [
+        Candidate(index, task.key, task.suite, task.family, task.limits.max_turns)
+        for index, task in enumerate(tasks)
+    ]
+
+    def pays(trajectories: int) -> bool:
+        return bool(scheduler().propose(pool, Budget(trajectories=trajectories)))
+
+    limit, key = min(given)
+    if pays(limit):
+        return
+    least = next(filter(pays, range(limit + 1, LARGEST_GROUP)), None)
+    raise BadConfig(
+        f"budget.{key} = {limit} pays for no rollout of scheduler {config.scheduler.name!r}"
+        + (f", which needs at least {least}" if least else "")
     )

@@ -92,6 +92,18 @@ def test_a_budget_of_simulated_seconds(tmp_path: Path, cache: Path) -> None:
     assert spent[0] == spent[1]
 
 
+def test_a_cell_ends_where_what_is_left_pays_for_no_rollout(tmp_path: Path, cache: Path) -> None:
+    rest = Plan(load(None, [*SMALL, "budget.trajectories=26"]), ["uniform", "trace"], [3], tmp_path)
+    found = run(rest, Silent(), cache=cache)
+    for method, spent in (("uniform", 24), ("trace", 24)):
+        [curve] = found.curves[method]
+        assert curve[-1].trajectories == spent
+        assert len({point.trajectories for point in curve}) == len(curve), "every step spends"
+        cell = json.loads((tmp_path / "cells" / f"{method}-seed3.json").read_text())
+        assert cell["reason"] == "what is left of the budget pays for no rollout"
+        assert len(cell["steps"]) == curve[-1].step
+
+
 class Cuts(Silent):
     """Stops the run after its first step."""
 

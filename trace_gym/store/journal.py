@@ -185,6 +185,12 @@ class SqliteJournal:
                 raise ValueError(f"step {step} cannot be closed: it was never opened")
             insert_metrics(sql, step, metrics)
 
+    def withdraw_step(self, step: int) -> None:
+        """Take back a step in which nothing was granted, as if it had never been opened."""
+        with self._database.writing(f"the withdrawal of step {step}") as sql:
+            sql.execute("DELETE FROM candidates WHERE step = ?", (step,))
+            sql.execute("DELETE FROM steps WHERE step = ?", (step,))
+
     def recover(self, step: int) -> Recovered | None:
         """See `Journal.recover`."""
         with self._database.reading() as sql:
