@@ -16,9 +16,11 @@ from trace_gym.config import (
     TrainSection,
     WarmstartSection,
     WatchSection,
+    differing,
     dump,
     keys,
     load,
+    moved,
     parse,
     preset,
     presets,
@@ -296,6 +298,23 @@ def test_a_configuration_survives_being_written(
     }
     config = parse(raw)
     assert parse(tomllib.loads(dump(config))) == config
+
+
+def test_a_run_may_move_and_keeps_all_else() -> None:
+    config = load("guess", ["train.lr=0.5"])
+    away = moved(config, ["cluster.address=auto", "cluster.replicas=true", "run.workers=200"])
+    assert (away.cluster.address, away.cluster.replicas, away.run.workers) == ("auto", True, 200)
+    assert differing(config, away) == differing(config, moved(config, [])) == []
+    assert (
+        moved(away, ["cluster.address=", "cluster.replicas=", f"run.workers={config.run.workers}"]) == config
+    )
+    other = ["policy.model=vllm:smollm2", "train.lr=0.25", "suites.0.share=2", "run.workers=3"]
+    with pytest.raises(
+        BadConfig, match=r"keeps its suites, policy\.model, train\.lr; --set may change where"
+    ):
+        moved(config, other)
+    with pytest.raises(UnknownName, match=r"did you mean 'run\.workers'"):
+        moved(config, ["run.worker=3"])
 
 
 def test_toml_has_no_word_for_none() -> None:

@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM
 
 from tests.loop_files.runs import SMALL, SUITE, Listening, assert_same, assert_sound, shape, weights
 from trace_gym.assemble import check, recorded, train, train_in
-from trace_gym.config import load
+from trace_gym.config import load, moved
 from trace_gym.core.episode import Actor, StopReason
 from trace_gym.core.errors import BadConfig, RunFolderError, UnknownName
 from trace_gym.core.task import Split
@@ -249,6 +249,20 @@ def test_dying_between_steps_changes_nothing(tmp_path, whole, config, cache, wha
     cut_and_resumed(tmp_path / "run", whole, config, cache, at=at, after=after)
 
 
+def test_a_run_that_goes_on_elsewhere_is_the_same_run(tmp_path, whole, config, cache):
+    folder = tmp_path / "run"
+    with Store.create(folder, kind="train", config=config.model_dump(mode="json", exclude_none=True)):
+        pass
+    database = Mortal.open(folder)
+    with Store(database, clock=lambda: 0.0) as store, pytest.raises(Died):
+        train_in(store, config, narrator=DyingAfter(0, database), cache=cache)
+    elsewhere = moved(recorded(folder), ["run.workers=3", "cluster.gpus=1.0"])
+    train(elsewhere, folder, resume=True, narrator=Listening(), cache=cache)
+    assert recorded(folder) == config, "it still knows how it was started"
+    with Store.open(folder, read_only=True) as store, Store.open(whole[0], read_only=True) as other:
+        assert_same(store, other)
+
+
 @pytest.mark.parametrize("replay", [(), ("train.replay=2", "train.old_logprobs=behaviour")])
 def test_with_one_worker_a_resumed_run_ends_with_the_same_bits(tmp_path, cache, replay):
     """Optimiser, scheduler, predictor, task stream and draws go on exactly where they stood: with rollouts
@@ -372,7 +386,7 @@ def test_a_failed_run_says_so_and_resumed_it_still_writes_whole_checkpoints(tmp_
 def test_only_the_run_that_was_started_is_resumed(tmp_path, whole, config, cache):
     folder, _ = whole
     other = load("guess", (*SMALL, "train.lr=2e-3"))
-    with pytest.raises(RunFolderError, match="another configuration"):
+    with pytest.raises(RunFolderError, match=r"another configuration.*a changed train\.lr$"):
         train(other, folder, resume=True, narrator=Listening(), cache=cache)
     evaluation = folder / "eval" / "step-00000"
     with pytest.raises(RunFolderError, match="of kind 'eval'"):

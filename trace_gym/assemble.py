@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from trace_gym.config import RunConfig, parse
+from trace_gym.config import RunConfig, differing, parse
 from trace_gym.core.budget import Budget, Pace
 from trace_gym.core.errors import BadConfig, RunFolderError
 from trace_gym.core.heap import settled
@@ -62,8 +62,8 @@ class Narrator(Reporter, Protocol):
 def train(
     config: RunConfig, folder: Path, *, resume: bool = False, narrator: Narrator, cache: Path | None = None
 ) -> Outcome:
-    """Run `config` in `folder`, which must be new; with `resume`, go on with the run it holds. A wrong
-    configuration is found before anything is written.
+    """Run `config` in `folder`, which must be new; with `resume`, go on with the run it holds, which may have
+    been at work in another place (`config.place`). A wrong configuration is found before anything is written.
 
     Raises RunFolderError, UnknownName, BadConfig, MissingExtra, and what stopped the run.
     """
@@ -72,8 +72,12 @@ def train(
     opened = Store.open(folder) if resume else Store.create(folder, kind="train", config=recorded)
     with opened as store:
         _demand_training(store)
-        if parse(store.config) != config:  # parsed: an older run's lacks the keys that came since
-            raise RunFolderError(f"{folder} was started with another configuration; it cannot be continued")
+        # parsed: an older run's record lacks the keys that came since
+        if others := differing(parse(store.config), config):
+            raise RunFolderError(
+                f"{folder} was started with another configuration; it cannot be continued with a changed "
+                f"{', '.join(others)}"
+            )
         return train_in(store, config, narrator=narrator, cache=cache)
 
 

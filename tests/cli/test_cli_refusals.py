@@ -90,6 +90,7 @@ def test_a_read_only_folder_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch
         ("train none.toml", "cannot read the configuration none.toml"),
         ("train", "name a configuration file or a preset: "),
         ("train guess --resume", "--resume takes the run folder in --out"),
+        ("train --resume --set run.workers=3", "--resume takes the run folder in --out"),
         ("eval guess", "say who acts"),
         ("eval guess --agent oracle --policy tiny", "say who acts"),
         ("eval guess --agent oracle --resume", "say which with --out"),

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from trace_gym.cli.display import Display
-from trace_gym.config import dump, load, presets
+from trace_gym.config import dump, load, moved, presets
 from trace_gym.core.errors import BadConfig
 from trace_gym.parts import with_torch
 
@@ -23,7 +23,7 @@ from trace_gym.parts import with_torch
 @click.argument("config", required=False)
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change one key; repeatable.")
 @click.option("--out", type=click.Path(path_type=Path), help="The run folder; must be new. Default: runs/...")
-@click.option("--resume", is_flag=True, help="Go on with the run in --out, with its own configuration.")
+@click.option("--resume", is_flag=True, help="Go on with the run in --out, as configured but for the place.")
 @click.option("--dry-run", is_flag=True, help="Check and print the configuration; load and write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output at the end.")
 def command(
@@ -40,9 +40,12 @@ def command(
     from trace_gym.train.world import World, launched
 
     if resume:
-        if out is None or config or overrides:
-            raise BadConfig("--resume takes the run folder in --out and its recorded configuration, no other")
-        settings = recorded(out)
+        if out is None or config:
+            raise BadConfig(
+                "--resume takes the run folder in --out and its recorded configuration, no other; --set may "
+                "change where it is at work (cluster, run.workers)"
+            )
+        settings = moved(recorded(out), overrides)
     else:
         if config is None and not overrides:
             raise BadConfig(f"name a configuration file or a preset: {', '.join(presets())}")

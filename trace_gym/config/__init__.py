@@ -1,7 +1,8 @@
 """What a training run is configured with, and the only place that reads and writes TOML."""
 
 from trace_gym.config.emit import toml
-from trace_gym.config.load import dump, keys, load, parse, preset, presets, table
+from trace_gym.config.load import changed, dump, keys, load, parse, preset, presets, table
+from trace_gym.config.place import differing, moved
 from trace_gym.config.sections import (
     AgentSection,
     BudgetSection,
@@ -30,9 +31,12 @@ __all__ = [
     "TrainSection",
     "WarmstartSection",
     "WatchSection",
+    "changed",
+    "differing",
     "dump",
     "keys",
     "load",
+    "moved",
     "parse",
     "preset",
     "presets",

@@ -43,6 +43,14 @@ def load(
     return parse(raw)
 
 
+def changed(config: RunConfig, overrides: Sequence[str]) -> RunConfig:
+    """The same configuration but for `overrides`, as `load` reads them. Raises BadConfig, UnknownName."""
+    raw = config.model_dump(mode="json", exclude_none=True)
+    for override in overrides:
+        _override(raw, override)
+    return parse(raw)
+
+
 def table(path: Path) -> dict[str, Any]:
     """A TOML file of another kind, as plain data. Raises BadConfig."""
     return _read(path, None)
