@@ -35,3 +35,19 @@ def test_scores_outside_the_unit_interval_are_refused():
         Verdict.of("v", True, evidence="", score=1.5)
     with pytest.raises(ValueError, match="weight must not be negative"):
         Verdict.of("v", True, evidence="", weight=-1.0)
+
+
+@pytest.mark.parametrize(
+    ("word", "holds"), [("pass", True), ("fail", False), ("error", None), ("skipped", None)]
+)
+def test_a_status_may_be_given_as_its_word(word, holds):
+    found = verdict(word)
+    assert found.status is Status(word)
+    assert success([found]) is holds
+    assert success([verdict(Status.PASS), found]) is holds
+
+
+@pytest.mark.parametrize("word", ["failed", "PASS", "", None, True])
+def test_a_word_that_is_no_status_is_refused_and_the_known_ones_are_named(word):
+    with pytest.raises(ValueError, match=r"verdict 'v': status must be one of 'pass', 'fail', .* got"):
+        verdict(word)

@@ -23,7 +23,8 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One check's finding: `score` in [0, 1], `evidence` the proof in words or JSON text."""
+    """One check's finding: `score` in [0, 1], `evidence` the proof in words or JSON text. A status may
+    also be given as its word."""
 
     name: str
     status: Status
@@ -33,6 +34,8 @@ class Verdict:
     required: bool = True
 
     def __post_init__(self) -> None:
+        if type(self.status) is not Status:  # "fail" equals Status.FAIL, but is not it
+            object.__setattr__(self, "status", _status(self.name, self.status))
         if not 0.0 <= self.score <= 1.0:
             raise ValueError(f"verdict {self.name!r}: score must lie in [0, 1], got {self.score}")
         if self.weight < 0.0:
@@ -53,6 +56,15 @@ class Verdict:
         status = Status.PASS if passed else Status.FAIL
         worth = float(passed) if score is None else score
         return cls(name, status, worth, evidence, weight=weight, required=required)
+
+
+def _status(name: str, word: str) -> Status:
+    """The status that a word stands for."""
+    try:
+        return Status(word)
+    except ValueError:
+        known = ", ".join(repr(each.value) for each in Status)
+        raise ValueError(f"verdict {name!r}: status must be one of {known}, got {word!r}") from None
 
 
 def success(verdicts: Iterable[Verdict]) -> bool | None:
