@@ -1,5 +1,6 @@
 """The environment: order of a step, rewards, refusals, failures, and what `info` promises."""
 
+import numpy as np
 import pytest
 from gymnasium.error import ResetNeeded
 
@@ -314,6 +315,38 @@ def test_what_is_no_verdict_breaks_the_episode():
 
     with pytest.raises(EnvironmentFailed, match="checks must yield verdicts, got bool"):
         Wrong().reset(options={"task": task()})
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ({"name": ("counted", 1)}, "the name of a check must give a string, got tuple"),
+        ({"evidence": 7}, "the evidence of check 'counted' must give a string, got int"),
+        ({"score": np.float32("nan")}, "verdict 'counted': score must lie in"),
+        ({"fingerprint": b"page"}, "TypeError"),
+    ],
+)
+def test_whatever_a_turn_shows_that_cannot_be_written_down_breaks_that_episode_alone(fault, reason):
+    class Odd(Counter):
+        broken = False
+
+        def checks(self):
+            given = {"name": "counted", "status": "fail", "score": np.float32(0.5), "evidence": "so far"}
+            changed = {key: fault[key] for key in fault if key in given}
+            yield Verdict(**{**given, **(changed if self.broken else {})})
+
+        def fingerprint(self):
+            return fault.get("fingerprint", "") if self.broken else ""
+
+    env = Odd()
+    assert env.reset(options={"task": task()})[1]["verdicts"][0].score == 0.5
+    env.broken = True
+    with pytest.raises(EnvironmentFailed, match=f"counter/t broke in turn 1.*{reason}"):
+        env.step(add(1))
+    with pytest.raises(EnvironmentFailed, match=f"counter/t could not begin.*{reason}"):
+        env.reset(options={"task": task()})
+    env.broken = False
+    assert env.reset(options={"task": task()})[0] == "Count to 4."
 
 
 def test_info_is_comparable_and_the_digest_tells_turns_apart():

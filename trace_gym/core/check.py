@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from math import isfinite
 
 
 class Status(StrEnum):
@@ -36,10 +37,17 @@ class Verdict:
     def __post_init__(self) -> None:
         if type(self.status) is not Status:  # "fail" equals Status.FAIL, but is not it
             object.__setattr__(self, "status", _status(self.name, self.status))
+        for field, value in (("score", self.score), ("weight", self.weight)):
+            if type(value) is not float:  # an array library's number is no JSON data
+                object.__setattr__(self, field, _number(self.name, field, value))
+        if type(self.required) is not bool:
+            object.__setattr__(self, "required", bool(self.required))
         if not 0.0 <= self.score <= 1.0:
             raise ValueError(f"verdict {self.name!r}: score must lie in [0, 1], got {self.score}")
         if self.weight < 0.0:
             raise ValueError(f"verdict {self.name!r}: weight must not be negative, got {self.weight}")
+        if not isfinite(self.weight):
+            raise ValueError(f"verdict {self.name!r}: weight must be finite, got {self.weight}")
 
     @classmethod
     def of(
@@ -65,6 +73,14 @@ def _status(name: str, word: str) -> Status:
     except ValueError:
         known = ", ".join(repr(each.value) for each in Status)
         raise ValueError(f"verdict {name!r}: status must be one of {known}, got {word!r}") from None
+
+
+def _number(name: str, field: str, value: float) -> float:
+    """What stands for a number as Python's own."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"verdict {name!r}: {field} must be a number, got {value!r}") from None
 
 
 def success(verdicts: Iterable[Verdict]) -> bool | None:

@@ -25,17 +25,20 @@ def string(value: object, source: str) -> str:
 
 
 def verdicts(found: Iterable[Verdict]) -> tuple[Verdict, ...]:
-    """The verdicts, their evidence clean.
+    """The verdicts, their names and evidence clean.
 
-    Raises TypeError for what is no verdict or has no text as evidence, EnvironmentFailed where a required
-    check broke: then nobody knows whether the agent succeeded.
+    Raises TypeError for what is no verdict or has no text as name or evidence, EnvironmentFailed where a
+    required check broke: then nobody knows whether the agent succeeded.
     """
     checked: list[Verdict] = []
     for verdict in found:
         if not isinstance(verdict, Verdict):
             raise TypeError(f"checks must yield verdicts, got {type(verdict).__name__}")
-        evidence = string(verdict.evidence, f"the evidence of check {verdict.name!r}")
+        name = string(verdict.name, "the name of a check")
+        evidence = string(verdict.evidence, f"the evidence of check {name!r}")
         if verdict.required and verdict.status is Status.ERROR:
-            raise EnvironmentFailed(f"required check {verdict.name!r} broke: {evidence}")
-        checked.append(verdict if evidence is verdict.evidence else replace(verdict, evidence=evidence))
+            raise EnvironmentFailed(f"required check {name!r} broke: {evidence}")
+        if name is not verdict.name or evidence is not verdict.evidence:
+            verdict = replace(verdict, name=name, evidence=evidence)
+        checked.append(verdict)
     return tuple(checked)

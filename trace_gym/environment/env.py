@@ -177,15 +177,15 @@ class AgenticEnv(gymnasium.Env[str, Any], ABC):
         with boundary(EnvironmentFailed, Exception, what=f"{task.key} broke in turn {turn}"):
             observation = self._act(parsed)
             found = verdicts(self.checks())
-            tools, mark = self._toolbox().names, self.fingerprint()
-        terminated = self._finishing
-        truncated = not terminated and turn >= task.limits.max_turns
-        done = terminated or truncated
-        worth = 0.0 if done else potential(found)
-        reward = float(done and success(found) is True)
-        if self.reward == "shaped":
-            reward += worth - before.worth
-        mark = digest(observation + mark, found, reward=reward, terminated=terminated, truncated=truncated)
+            tools, shown = self._toolbox().names, observation + self.fingerprint()
+            terminated = self._finishing
+            truncated = not terminated and turn >= task.limits.max_turns
+            done = terminated or truncated
+            worth = 0.0 if done else potential(found)
+            reward = float(done and success(found) is True)
+            if self.reward == "shaped":
+                reward += worth - before.worth
+            mark = digest(shown, found, reward=reward, terminated=terminated, truncated=truncated)
         digests, actions = (*before.digests, mark), (*before.actions, parsed)
         self._progress = Progress(task, observation, found, worth, digests, actions, done)
         return observation, reward, terminated, truncated, self._progress.info(tools)
@@ -253,10 +253,10 @@ class AgenticEnv(gymnasium.Env[str, Any], ABC):
         with boundary(EnvironmentFailed, Exception, what=f"{task.key} could not begin"):
             observation = string(self.begin(task), "begin")
             found = verdicts(self.checks())
-            tools, mark = self._toolbox().names, self.fingerprint()
+            tools, shown = self._toolbox().names, observation + self.fingerprint()
             if self._finishing:
                 raise ValueError("begin must not finish the episode")
-        mark = digest(observation + mark, found, reward=0.0, terminated=False, truncated=False)
+            mark = digest(shown, found, reward=0.0, terminated=False, truncated=False)
         self._progress = Progress(task, observation, found, potential(found), (mark,))
         return observation, self._progress.info(tools)
 
