@@ -348,6 +348,19 @@ class HasUnspeakablePayload(Lock):
         return [lock(1000, split, payload={"code": "1000", "when": object()})]
 
 
+class NumbersItsKeys(Lock):
+    @classmethod
+    def tasks(cls, split):
+        payload = {"code": "1000", "rows": [{"cells": {"1": "a"}}, {"cells": {1: "a"}}]}
+        return [lock(1000, split, payload=payload)]
+
+
+class HoldsATuple(Lock):
+    @classmethod
+    def tasks(cls, split):
+        return [lock(1000, split, payload={"code": "1000", "at": [0, (1, 2)]})]
+
+
 class CannotListTasks(Lock):
     @classmethod
     def tasks(cls, split):
@@ -460,6 +473,8 @@ class OracleFlakes(Lock):
         (HasNoTestTasks, "tasks", "there is no test task"),
         (ShufflesItsTasks, "tasks", "listed twice gives different tasks"),
         (HasUnspeakablePayload, "tasks", "the payload is not JSON data"),
+        (NumbersItsKeys, "tasks", "a resumed run reads the key 1 of payload['rows'][1]['cells'] as text"),
+        (HoldsATuple, "tasks", "a resumed run reads payload['at'][1] as list, not tuple"),
         (CannotListTasks, "tasks", "FileNotFoundError: codes.json [" + __file__),
         (OffersAnUnlistedTool, "tools", "offers tool 'extra', which toolbox() does not list"),
         (HasAnInvalidSchema, "tools", "tool 'odd' has an invalid schema: 'objekt'"),

@@ -92,6 +92,7 @@ def test_an_errand_survives_being_written_as_json() -> None:
     for kind in KINDS:
         task = some(kind, 1)[0]
         written = json.loads(json.dumps(task.payload))
+        assert written == task.payload
         assert Errand.of(written) == Errand.of(task.payload)
 
 

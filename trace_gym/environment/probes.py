@@ -152,10 +152,29 @@ def _check_task(task: Task, env_class: type[AgenticEnv], split: Split) -> None:
         raise Rejected(f"task {task.id!r} of tasks({split}) says it is of split {task.split}")
     if not task.id or not task.family:
         raise Rejected(f"task {task.id!r} needs an id and a family, has family {task.family!r}")
+    payload = dict(task.payload)
     try:
-        json.dumps(dict(task.payload), allow_nan=False)
+        stored = json.loads(json.dumps(payload, allow_nan=False))
     except (TypeError, ValueError) as error:
         raise Rejected(f"task {task.id!r}: the payload is not JSON data: {error}") from error
+    if stored != payload:
+        lost = _altered(payload, stored, "payload")
+        raise Rejected(f"task {task.id!r}: the payload is not JSON data: a resumed run reads {lost}")
+
+
+def _altered(given: Any, stored: Any, where: str) -> str:
+    """Where a value first differs from what JSON makes of it, and how."""
+    if isinstance(given, Mapping):
+        for key, value in given.items():
+            if not isinstance(key, str):
+                return f"the key {key!r} of {where} as text"
+            if value != stored.get(key):
+                return _altered(value, stored.get(key), f"{where}[{key!r}]")
+    if isinstance(given, list):
+        for place, (value, other) in enumerate(zip(given, stored, strict=True)):
+            if value != other:
+                return _altered(value, other, f"{where}[{place}]")
+    return f"{where} as {type(stored).__name__}, not {type(given).__name__}"
 
 
 def _bare(schema: Any) -> Any:

@@ -55,7 +55,11 @@ class Errand:
 
     def payload(self) -> dict[str, Any]:
         """The errand as JSON data."""
-        return asdict(self)
+        data = asdict(self)
+        data["goals"], data["watch"] = list(data["goals"]), list(self.watch)
+        data["cart"] = [list(line) for line in self.cart]
+        data["rival"] = self.rival and list(self.rival)
+        return data
 
     @classmethod
     def of(cls, payload: Mapping[str, Any]) -> Errand:
