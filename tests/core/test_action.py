@@ -1,6 +1,7 @@
 """Actions from whatever a caller or a model may send; nothing raises."""
 
 import json
+from functools import reduce
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from trace_gym.core.action import Action, ToolCall
 
 ONE = Action.call("look", at=3)
+DEEP = reduce(lambda inner, _: [inner], range(100_000), [])
 
 
 @pytest.mark.parametrize(
@@ -30,6 +32,20 @@ def test_shapes_that_are_understood(raw, expected):
     assert Action.parse(raw) == expected
 
 
+def test_an_action_is_its_own_whatever_becomes_of_what_it_was_read_from():
+    arguments = {"at": 3, "path": ["a", {"b": [1]}]}
+    for raw in (
+        {"name": "look", "arguments": arguments},
+        [{"name": "look", "parameters": arguments}],
+        {"tool_calls": [{"function": {"name": "look", "arguments": arguments}}]},
+    ):
+        parsed = Action.parse(raw)
+        arguments["at"] = 4
+        arguments["path"][1]["b"].append(2)
+        assert parsed == Action.call("look", at=3, path=["a", {"b": [1]}])
+        arguments |= {"at": 3, "path": ["a", {"b": [1]}]}
+
+
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [
@@ -41,6 +57,7 @@ def test_shapes_that_are_understood(raw, expected):
         (3.5, "got float"),
         ([7], "got int"),
         ("[" * 100_000, "not valid JSON"),
+        ({"name": "look", "arguments": {"at": DEEP}}, "arguments of 'look' are nested too deeply"),
     ],
 )
 def test_what_is_wrong_is_said(raw, reason):

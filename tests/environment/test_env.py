@@ -349,6 +349,17 @@ def test_whatever_a_turn_shows_that_cannot_be_written_down_breaks_that_episode_a
     assert env.reset(options={"task": task()})[0] == "Count to 4."
 
 
+def test_history_does_not_change_with_the_callers_arguments():
+    env, arguments = begun(), {"amount": 1}
+    env.step({"name": "add", "arguments": arguments})
+    arguments["amount"] = 2
+    assert env.progress.actions == (add(1),)
+    again = env.snapshot("replay")
+    env.step({"name": "add", "arguments": arguments})
+    env.restore(again)
+    assert env.progress.observation == "1"
+
+
 def test_info_is_comparable_and_the_digest_tells_turns_apart():
     one, two = begun(), begun()
     first, second = one.step(add(1))[4], two.step(add(1))[4]

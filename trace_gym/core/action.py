@@ -57,7 +57,7 @@ class Action:
 
         Accepts an Action; a mapping `{"name":…, "arguments":…}`, `{"tool_calls": […]}` (OpenAI,
         arguments as object or as JSON text) or `{"content"|"message": …}`; a list of calls; or the
-        same as JSON text. Text that is not JSON is a message.
+        same as JSON text. Text that is not JSON is a message. Changing `raw` afterwards changes no action.
         """
         if isinstance(raw, Action):
             return raw
@@ -120,4 +120,14 @@ def _call(item: object) -> ToolCall | str:
         arguments = {}
     if not isinstance(arguments, Mapping):
         return f"the arguments of {inner['name']!r} must be an object; got {type(arguments).__name__}"
-    return ToolCall(inner["name"], arguments)
+    try:
+        return ToolCall(inner["name"], _own(arguments))
+    except RecursionError:
+        return f"the arguments of {inner['name']!r} are nested too deeply"
+
+
+def _own(value: Any) -> Any:
+    """JSON data that its giver can change no more; what else may be in it is left as it is."""
+    if isinstance(value, Mapping):
+        return {key: _own(inner) for key, inner in value.items()}
+    return [_own(inner) for inner in value] if isinstance(value, list) else value
