@@ -179,6 +179,16 @@ def test_what_breaks_in_the_suite_invalidates_the_episode(amount, reason):
     assert env.reset(options={"task": task()})[0] == "Count to 4."
 
 
+def test_a_reset_that_fails_leaves_no_episode_to_play_on():
+    env = begun()
+    for options in ({"tusk": task()}, {"task": task(suite="other")}, {"task": task(goal=0)}):
+        with pytest.raises((ValueError, EnvironmentFailed)):
+            env.reset(seed=1, options=options)
+        with pytest.raises(ResetNeeded):
+            env.step(add(1))
+        env.reset(seed=0, options={"task": task()})
+
+
 def test_the_cause_of_a_failure_is_chained():
     with pytest.raises(EnvironmentFailed) as caught:
         begun().step(add(66))

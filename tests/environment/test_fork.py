@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from gymnasium.error import ResetNeeded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -178,6 +179,26 @@ def test_a_replay_that_differs_names_its_turn():
     changed = replace(progress, actions=(progress.actions[0], roll(4), progress.actions[2]))
     with pytest.raises(ForkDiverged, match=r"dice/d diverged in turn 2: digest \w+, recorded \w+"):
         begun().restore(replace(snapshot, progress=changed))
+
+
+def test_a_restore_that_fails_leaves_no_episode_to_play_on():
+    env = begun()
+    run(env, [roll(1), roll(2)])
+    snapshot = env.snapshot("replay")
+    broken = replace(snapshot.progress, digests=(*snapshot.progress.digests[:-1], "another"))
+    with pytest.raises(ForkDiverged):
+        env.restore(replace(snapshot, progress=broken))
+    with pytest.raises(ResetNeeded):
+        env.step(roll())
+    copy = begun().snapshot("copy")
+    env.restore(copy)
+    copy.memory.state["generator"] = (n for n in range(3))
+    with pytest.raises(EnvironmentFailed):
+        env.restore(copy)
+    with pytest.raises(ResetNeeded):
+        env.step(roll())
+    env.restore(snapshot)
+    assert (env.progress.turn, len(run(env, [roll()]))) == (2, 1)
 
 
 def test_state_kept_elsewhere_makes_copies_differ_but_replay_right():

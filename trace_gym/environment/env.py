@@ -20,7 +20,7 @@ from trace_gym.core.errors import EnvironmentFailed, PathRefused, boundary, unkn
 from trace_gym.core.sandbox import FileSnapshot
 from trace_gym.core.task import Split, Task
 from trace_gym.environment.border import clean, string, verdicts
-from trace_gym.environment.fork import Memory, Progress, Snapshot, Step, Strategy, copied, digest, retrace
+from trace_gym.environment.fork import Memory, Progress, Snapshot, Step, Strategy, copied, digest, repeat
 from trace_gym.environment.spaces import ActionSpace, UnicodeText
 from trace_gym.environment.toolbox import Toolbox
 from trace_gym.environment.tools import Tool, ToolError, tools_of
@@ -155,6 +155,7 @@ class AgenticEnv(gymnasium.Env[str, Any], ABC):
 
         Returns the first observation and its info. Raises ValueError, EnvironmentFailed.
         """
+        self._progress = None
         super().reset(seed=seed)
         for key in options or {}:
             if key != "task":
@@ -171,8 +172,7 @@ class AgenticEnv(gymnasium.Env[str, Any], ABC):
         if before is None or before.done:
             state = "is over" if before else "has not begun or has failed"
             raise ResetNeeded(f"the episode {state}: call reset() before step()")
-        parsed = Action.parse(action)
-        task, turn = before.task, before.turn + 1
+        parsed, task, turn = Action.parse(action), before.task, before.turn + 1
         self._progress = None
         with boundary(EnvironmentFailed, Exception, what=f"{task.key} broke in turn {turn}"):
             observation = self._act(parsed)
@@ -182,9 +182,8 @@ class AgenticEnv(gymnasium.Env[str, Any], ABC):
             truncated = not terminated and turn >= task.limits.max_turns
             done = terminated or truncated
             worth = 0.0 if done else potential(found)
-            reward = float(done and success(found) is True)
-            if self.reward == "shaped":
-                reward += worth - before.worth
+            shaping = worth - before.worth if self.reward == "shaped" else 0.0
+            reward = float(done and success(found) is True) + shaping
             mark = digest(shown, found, reward=reward, terminated=terminated, truncated=truncated)
         digests, actions = (*before.digests, mark), (*before.actions, parsed)
         self._progress = Progress(task, observation, found, worth, digests, actions, done)
@@ -203,15 +202,19 @@ class AgenticEnv(gymnasium.Env[str, Any], ABC):
         return Snapshot(progress, self._opening_rng, memory)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Continue from a snapshot. Raises ForkDiverged (replay only), EnvironmentFailed, ValueError."""
+        """Continue from a snapshot; once it has begun, no episode is left where that fails. Raises
+        ForkDiverged (replay only), EnvironmentFailed, ValueError."""
         task = snapshot.task
         if task.suite != self.suite:
             raise ValueError(f"a snapshot of suite {task.suite!r} cannot be restored in {self.suite!r}")
+        self._progress = None
         if snapshot.memory is None:
             _, self.np_random = copied(None, snapshot.opening_rng)
-            opening, *digests = snapshot.progress.digests
-            actions = snapshot.progress.actions
-            retrace(task, self._open(task), self.step, actions=actions, digests=digests, opening=opening)
+            try:
+                repeat(snapshot.progress, self._open(task), self.step)
+            except BaseException:
+                self._progress = None  # what was played again is another episode
+                raise
             return
         with boundary(EnvironmentFailed, Exception, what=f"{task.key}: the state cannot be copied"):
             self.state, self.np_random = copied(snapshot.memory.state, snapshot.memory.rng)
@@ -246,7 +249,6 @@ class AgenticEnv(gymnasium.Env[str, Any], ABC):
         return task
 
     def _open(self, task: Task) -> tuple[str, dict[str, Any]]:
-        self._progress = None
         _, self._opening_rng = copied(None, self.np_random)
         self.task = task
         self._finishing = False

@@ -173,6 +173,12 @@ def replay(
     return retrace(task, first, env.step, actions=actions, digests=digests, opening=opening)
 
 
+def repeat(recorded: Progress, first: tuple[str, dict[str, Any]], step: Callable[[Action], Step]) -> None:
+    """Bring a freshly begun episode, whose reset returned `first`, to where one was; as `retrace`."""
+    opening, *digests = recorded.digests
+    retrace(recorded.task, first, step, actions=recorded.actions, digests=digests, opening=opening)
+
+
 def retrace(
     task: Task,
     first: tuple[str, dict[str, Any]],
