@@ -91,6 +91,11 @@ def test_options_reach_the_method_that_names_them_converted(shelf):
     assert env.task.id.startswith("data.json-[1, 2]-b-")
 
 
+def test_a_plus_in_an_option_is_a_plus(shelf):
+    for written in ("a+b%20c.json", "a%2Bb c.json"):
+        assert ids(suite(f"{shelf}:Shelf?path=/x/{written}"))[0] == "a+b c.json-None-a-0"
+
+
 def test_a_subset_filters_the_tasks_everywhere(shelf):
     found = suite(f"{shelf}:Shelf:odd?mode=b")
     assert ids(found) == ["None-None-b-1", "None-None-b-3"]

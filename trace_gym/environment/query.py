@@ -31,7 +31,8 @@ def options_of(query: str, known: Mapping[str, Any], *, kind: str, what: str) ->
     Raises UnknownName naming the nearest option, BadConfig for a value that does not fit.
     """
     with boundary(BadConfig, ValueError, what=f"{what}: options are written ?key=value&key=value"):
-        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else []
+        literal = query.replace("+", "%2B")  # a form's plus is a blank, a path's or a model's is itself
+        pairs = parse_qsl(literal, keep_blank_values=True, strict_parsing=True) if query else []
     options: dict[str, Any] = {}
     for key in dict.fromkeys(key for key, _ in pairs):
         if key not in known:
