@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 
 from trace_gym.core.action import Action, ToolCall
 from trace_gym.core.check import Status, Verdict
-from trace_gym.core.errors import EnvironmentFailed
+from trace_gym.core.errors import BadConfig, EnvironmentFailed
 from trace_gym.core.task import Split, Task
 from trace_gym.environment.spaces import ActionSpace
 from trace_gym_envs.bfcl import Bfcl
@@ -277,8 +277,13 @@ def test_fork_equals_straight_run(tasks: dict[str, Task]) -> None:
     [({"steps_per_turn": 0}, "steps_per_turn"), ({"docs": "none"}, "'full' or 'brief'")],
 )
 def test_wrong_options(options: dict[str, object], problem: str) -> None:
-    with pytest.raises(ValueError, match=problem):
+    with pytest.raises(BadConfig, match=problem):
         Bfcl(**options)  # type: ignore[arg-type]
+
+
+def test_no_task_is_listed_for_turns_without_steps() -> None:
+    with pytest.raises(BadConfig, match="steps_per_turn must be at least 1, got 0"):
+        Bfcl.tasks(Split.TEST, steps_per_turn=0)
 
 
 def test_another_copy_of_the_benchmark_is_not_mistaken_for_this_one(env: Bfcl, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from reasoning_gym.factory import DATASETS
 
 from trace_gym.core.action import Action
 from trace_gym.core.check import Status, Verdict
-from trace_gym.core.errors import UnknownName
+from trace_gym.core.errors import BadConfig, UnknownName
 from trace_gym.core.task import Split, Task
 from trace_gym.environment.certify import Plan, certify
 from trace_gym.environment.registry import suite
@@ -129,8 +129,13 @@ def test_seeds_make_other_tasks_for_training_only() -> None:
     assert list(Reasoning.tasks(Split.TEST, seed=1)) == list(Reasoning.tasks(Split.TEST))
     item = source("chain_sum", 1).item(1000)
     assert item.question != source("chain_sum", 0).item(1000).question
-    with pytest.raises(ValueError, match="negative"):
+    with pytest.raises(BadConfig, match="negative"):
         Reasoning.tasks(Split.TRAIN, seed=-1)
+
+
+def test_a_sandbox_that_would_go_unused_is_refused() -> None:
+    with pytest.raises(BadConfig, match="tool 'none' has no sandbox, so sandbox 'docker' goes unused"):
+        suite("reasoning?tool=none&sandbox=docker").make()
 
 
 @pytest.mark.parametrize("generator", generators())

@@ -10,6 +10,7 @@ import pytest
 
 from trace_gym.core.action import Action
 from trace_gym.core.check import Status
+from trace_gym.core.errors import BadConfig
 from trace_gym.core.task import Limits, Split, Task
 from trace_gym.environment.certify import Plan, certify
 from trace_gym.environment.registry import suite
@@ -169,7 +170,7 @@ def test_splits_hold_sequences_out_at_every_length() -> None:
         "1-step",
         "2-step",
     }
-    with pytest.raises(ValueError, match="between 2 and 5, got 6"):
+    with pytest.raises(BadConfig, match="between 2 and 5, got 6"):
         ReasoningCompact.tasks(Split.TRAIN, longest=6)
 
 
@@ -186,7 +187,7 @@ def test_sheets_with_fewer_spare_lines_are_tasks_of_their_own() -> None:
     ids = [{task.id for task in ReasoningCompact.tasks(Split.TEST, spare=n)[:500]} for n in range(3)]
     assert len(set.union(*ids)) == 1500
     assert straddling(ReasoningCompact.tasks(Split.TRAIN, spare=0)[:2000], TASKS[:2000]) == ()
-    with pytest.raises(ValueError, match="spare must lie between 0 and 2, got 3"):
+    with pytest.raises(BadConfig, match="spare must lie between 0 and 2, got 3"):
         ReasoningCompact.tasks(Split.TRAIN, spare=3)
 
 

@@ -205,3 +205,20 @@ def test_services_and_missing_files(tmp_path: Path) -> None:
         read_tasks(tmp_path / "a" / "tests")
     with pytest.raises(MalformedData, match="there is no folder"):
         read_tasks(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("query", "problem"),
+    [
+        ("path=HERE&test_share=7", r"test_share must lie in \[0, 1\], got 7"),
+        ("path=HERE&test_share=nan", r"test_share must lie in \[0, 1\], got nan"),
+        ("test_share=0.9", "yet to be divided; the bundled tasks are already"),
+        ("path=HERE/{split}&test_share=0.9", "yet to be divided; paths with {split} are already"),
+        ("command_s=0", "command_s must be positive and finite, got 0"),
+        ("path=HERE&command_s=inf", "command_s must be positive and finite, got inf"),
+    ],
+)
+def test_options_that_cannot_be_meant_are_refused(tmp_path: Path, query: str, problem: str) -> None:
+    found = suite(f"terminal?{query.replace('HERE', str(tmp_path))}")
+    with pytest.raises(BadConfig, match=problem):
+        found.tasks(Split.TRAIN)

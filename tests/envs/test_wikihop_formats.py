@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from trace_gym.core.action import Action
-from trace_gym.core.errors import MalformedData, UnknownName
+from trace_gym.core.errors import BadConfig, MalformedData, UnknownName
 from trace_gym.core.task import Split, Task
+from trace_gym.environment.registry import suite
 from trace_gym_envs.wikihop.formats import read_records
 from trace_gym_envs.wikihop.suite import WikiHop
 
@@ -160,3 +161,10 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "latin.json").write_bytes(b"\xff\xfe[")
     with pytest.raises(MalformedData, match=r"latin\.json cannot be read"):
         read_records(tmp_path / "latin.json")
+
+
+@pytest.mark.parametrize("level", ["nonsense", "standard", ""])
+def test_a_level_beside_a_file_is_refused(level: str) -> None:
+    found = suite(f"wikihop?path={FILES / 'hotpotqa.json'}&level={level}")
+    with pytest.raises(BadConfig, match="level names generated worlds and path a file, give one of the two"):
+        found.tasks(Split.TRAIN)

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal
 
 from trace_gym.core.action import Action, ToolCall, ToolSpec
 from trace_gym.core.check import Verdict
+from trace_gym.core.errors import BadConfig
 from trace_gym.core.task import Split, Task
 from trace_gym.environment.env import MAX_CALLS, AgenticEnv, RewardRule
 from trace_gym.environment.fork import Step
@@ -72,9 +73,9 @@ class Bfcl(AgenticEnv):
         Raises DatasetUnavailable, MalformedData, MissingExtra.
         """
         if steps_per_turn < 1:
-            raise ValueError(f"steps_per_turn must be at least 1, got {steps_per_turn}")
+            raise BadConfig(f"steps_per_turn must be at least 1, got {steps_per_turn}")
         if docs not in ("full", "brief"):
-            raise ValueError(f"docs must be 'full' or 'brief', got {docs!r}")
+            raise BadConfig(f"docs must be 'full' or 'brief', got {docs!r}")
         self._benchmark = benchmark(unpacked())
         self.steps_per_turn = steps_per_turn
         self.docs = docs
@@ -86,6 +87,8 @@ class Bfcl(AgenticEnv):
     def tasks(cls, split: Split, *, steps_per_turn: int = STEPS_PER_TURN) -> Sequence[Task]:
         """The tasks of a split: 640 or 160, subset by subset. `max_turns` admits `steps_per_turn` calls and a
         message in every user turn, so that it never ends an episode before the benchmark would."""
+        if steps_per_turn < 1:
+            raise BadConfig(f"steps_per_turn must be at least 1, got {steps_per_turn}")
         return benchmark(unpacked()).tasks(split, steps_per_turn=steps_per_turn)
 
     @classmethod

@@ -22,6 +22,7 @@ from pydantic import Field
 
 from trace_gym.core.action import Action, ToolSpec
 from trace_gym.core.check import Status, Verdict
+from trace_gym.core.errors import BadConfig
 from trace_gym.core.task import Limits, Split, Task
 from trace_gym.environment.env import AgenticEnv
 from trace_gym.environment.tasks import LazyTasks
@@ -204,11 +205,11 @@ class ReasoningCompact(AgenticEnv):
     @classmethod
     def tasks(cls, split: Split, *, longest: int = LONGEST, spare: int = SPARE) -> Sequence[Task]:
         """Chains of up to `longest` operations, the lengths in turn (subsets `1-step` ..., for testing from
-        `2-step` on), with so many `spare` lines that lead nowhere."""
+        `2-step` on), with so many `spare` lines that lead nowhere. Raises BadConfig."""
         if not 2 <= longest <= LONGEST:
-            raise ValueError(f"longest must lie between 2 and {LONGEST}, got {longest}")
+            raise BadConfig(f"longest must lie between 2 and {LONGEST}, got {longest}")
         if not 0 <= spare <= SPARE:
-            raise ValueError(f"spare must lie between 0 and {SPARE}, got {spare}")
+            raise BadConfig(f"spare must lie between 0 and {SPARE}, got {spare}")
         lengths = [length for length in range(1, longest + 1) if _families(length, split)]
 
         def make(index: int) -> Task:

@@ -14,7 +14,7 @@ from functools import cache
 from hashlib import blake2b
 from typing import Final
 
-from trace_gym.core.errors import unknown
+from trace_gym.core.errors import BadConfig, unknown
 from trace_gym.core.task import Limits, Split, Task
 from trace_gym.environment.tasks import LazyTasks
 from trace_gym_envs.reasoning.generators import ITEMS, category, generators, source
@@ -65,10 +65,10 @@ def reasoning_tasks(split: Split, *, subset: str, seed: int) -> Sequence[Task]:
 
     `subset` is empty, `in_family`, `out_of_family`, a category or a generator; `seed` names the stream that
     training takes its items from (testing always takes them from stream 0). For testing there are 10 items of
-    a kind, 100 where a generator is named. Raises UnknownName, ValueError.
+    a kind, 100 where a generator is named. Raises UnknownName, BadConfig.
     """
     if seed < 0:
-        raise ValueError(f"seed must not be negative, got {seed}")
+        raise BadConfig(f"seed must not be negative, got {seed}")
     rows = [row for generator in generators() for row in _rows(generator, split, seed)]
     labels = [{"", row.kind, row.generator, category(row.generator)} for row in rows]
     chosen = [row for row, known in zip(rows, labels, strict=True) if subset in known]

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from trace_gym.core.action import Action, ToolSpec
 from trace_gym.core.check import Status, Verdict
+from trace_gym.core.errors import BadConfig
 from trace_gym.core.sandbox import SandboxLimits, SandboxSpec
 from trace_gym.core.task import Split, Task
 from trace_gym.environment.env import RewardRule
@@ -63,9 +64,11 @@ class Reasoning(SandboxEnv):
         sandbox: Kind = "auto",
         tool: Literal["python", "none"] = "python",
     ) -> None:
-        """`tool` "none": no interpreter, no sandbox. Raises SandboxUnavailable."""
+        """`tool` "none": no interpreter, no sandbox. Raises SandboxUnavailable, BadConfig."""
         if tool not in ("python", "none"):
-            raise ValueError(f"tool must be 'python' or 'none', got {tool!r}")
+            raise BadConfig(f"tool must be 'python' or 'none', got {tool!r}")
+        if tool == "none" and sandbox != "auto":
+            raise BadConfig(f"reasoning with tool 'none' has no sandbox, so sandbox {sandbox!r} goes unused")
         box = None if tool == "none" else sandbox
         super().__init__(reward=reward, split=split, render_mode=render_mode, sandbox=box)
         self.tool = tool

@@ -5,6 +5,7 @@ Leaves out reading tasks (`harbor`, `listing`), the shell (`shell`) and judging 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from trace_gym.environment.sandbox_env import SandboxEnv
 from trace_gym.environment.tools import ToolError, tool
 from trace_gym_envs.parcel import send
 from trace_gym_envs.terminal.harbor import HarborTask
-from trace_gym_envs.terminal.listing import COMMAND_S, MAX_COMMANDS, TEST_SHARE, listed, task_at
+from trace_gym_envs.terminal.listing import COMMAND_S, MAX_COMMANDS, listed, task_at
 from trace_gym_envs.terminal.shell import Shell, run
 from trace_gym_envs.terminal.verifier import LOGS, TESTS, Reward, verify
 
@@ -67,16 +68,16 @@ class Terminal(SandboxEnv):
         render_mode: str | None = None,
         sandbox: Kind = "auto",
         path: str | None = None,
-        test_share: float = TEST_SHARE,
+        test_share: float | None = None,
         command_s: float = COMMAND_S,
     ) -> None:
         """`path`: a folder of task folders, or one task folder, in Harbor's format; `test_share`: the share
-        of them that is for testing; `command_s`: how long a command may take.
+        of them that is for testing, by default a fifth; `command_s`: how long a command may take.
 
         Raises SandboxUnavailable, MalformedData, BadConfig.
         """
-        if command_s <= 0:
-            raise ValueError(f"command_s must be positive, got {command_s}")
+        if not 0 < command_s < math.inf:
+            raise BadConfig(f"command_s must be positive and finite, got {command_s}")
         super().__init__(reward=reward, split=split, render_mode=render_mode, sandbox=sandbox)
         self.command_s = command_s
         self.pool = lambda: self.tasks(self.split, path=path, test_share=test_share, command_s=command_s)
@@ -89,7 +90,7 @@ class Terminal(SandboxEnv):
         split: Split,
         *,
         path: str | None = None,
-        test_share: float = TEST_SHARE,
+        test_share: float | None = None,
         command_s: float = COMMAND_S,
         subset: str = "",
     ) -> Sequence[Task]:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from trace_gym.core.action import Action
 from trace_gym.core.check import Status, Verdict
+from trace_gym.core.errors import BadConfig
 from trace_gym.core.task import Split, Task
 from trace_gym.environment.env import AgenticEnv, RewardRule
 from trace_gym.environment.tools import tool
@@ -18,6 +19,7 @@ from trace_gym_envs.wikihop.assignment import Assignment
 from trace_gym_envs.wikihop.listing import file_tasks, generated_tasks
 from trace_gym_envs.wikihop.scoring import exact_match, f1
 
+DEFAULT_LEVEL: Final = "standard"
 _SHOWN = 80
 
 
@@ -48,10 +50,10 @@ class WikiHop(AgenticEnv):
         split: Split = Split.TRAIN,
         render_mode: str | None = None,
         path: str | None = None,
-        level: str = "standard",
+        level: str | None = None,
     ) -> None:
         """`path`: a HotpotQA, 2WikiMultiHopQA or MuSiQue file to take tasks from, instead of the generated
-        worlds of `level`."""
+        worlds of `level`, by default `standard`."""
         super().__init__(reward=reward, split=split, render_mode=render_mode)
         self.pool = lambda: self.tasks(self.split, path=path, level=level)
         self._assignment: Assignment | None = None
@@ -131,13 +133,16 @@ class WikiHop(AgenticEnv):
 
     @classmethod
     def tasks(
-        cls, split: Split, *, path: str | None = None, level: str = "standard", subset: str = ""
+        cls, split: Split, *, path: str | None = None, level: str | None = None, subset: str = ""
     ) -> Sequence[Task]:
         """Generated questions (subsets `1-hop` to `5-hop`), else those of the file at `path` (subsets
-        `hotpotqa`, `2wiki`, `musique`). Raises MalformedData, UnknownName."""
-        if path is not None:
-            return file_tasks(cls.suite, split, path=path, subset=subset)
-        return generated_tasks(cls.suite, split, level=level, subset=subset)
+        `hotpotqa`, `2wiki`, `musique`). Raises MalformedData, BadConfig, UnknownName."""
+        if path is None:
+            chosen = DEFAULT_LEVEL if level is None else level
+            return generated_tasks(cls.suite, split, level=chosen, subset=subset)
+        if level is not None:
+            raise BadConfig(f"{cls.suite}: level names generated worlds and path a file, give one of the two")
+        return file_tasks(cls.suite, split, path=path, subset=subset)
 
     def _given(self) -> Assignment:
         """The assignment of the current task; kept as long as the task is the same."""
