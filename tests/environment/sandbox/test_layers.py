@@ -142,3 +142,19 @@ def test_a_volume_holds_what_it_is_allowed(state: Path, kind: str) -> None:
     assert room(volume.path) == pytest.approx(8 * MIB, abs=MIB // 2)
     volume.close()
     assert [entry.name for entry in state.iterdir() if entry.name.startswith("0")] == []
+
+
+@pytest.mark.parametrize("kind", ["ext4", "tmpfs"])
+def test_volumes_of_different_processes_list_a_folder_alike(state: Path, kind: str) -> None:
+    seen = []
+    for process in ("one", "another"):
+        (state / process).mkdir()
+        volumes = Volumes(state / process)
+        if kind == "tmpfs":
+            volumes.kind = "tmpfs"
+        volume = volumes.make(8)
+        for number in range(40):
+            (volume.path / f"file-{number}").touch()
+        seen.append(os.listdir(volume.path))
+        volume.close()
+    assert seen[0] == seen[1]

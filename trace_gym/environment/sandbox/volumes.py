@@ -34,6 +34,7 @@ _FLAGS = MS_NOSUID | MS_NODEV | MS_NOATIME
 _MIB = 1 << 20
 _FILLER = "filler"
 _UUID_AT = 1024 + 0x68  # where the identifier lies in an ext4
+_HASH_SEED = "7c9e6679-7425-40de-944b-e07fc1f90ae7"  # orders a folder's names: the same in every process
 _LEAST_INODES = 64
 _LEAST = 64 << 10  # bytes that always stay free, for folders and white-outs of the overlay itself
 Kind = Literal["ext4", "tmpfs"]
@@ -163,7 +164,8 @@ def _format(blank: Path, disk_mb: int) -> None:
     with unfinished.open("wb") as opened:
         opened.truncate(int(disk_mb * 1.1 + 8) * _MIB)
     features = "^has_journal,^resize_inode,^metadata_csum,^uninit_bg"
-    options = ["-b", "4096", "-O", features, "-E", "lazy_itable_init=0", "-i", "4096", "-m", "0"]
+    extended = f"lazy_itable_init=0,hash_seed={_HASH_SEED}"
+    options = ["-b", "4096", "-O", features, "-E", extended, "-i", "4096", "-m", "0"]
     try:
         subprocess.run(
             ["mke2fs", "-q", "-F", "-t", "ext4", *options, str(unfinished)],
