@@ -136,6 +136,12 @@ class Sandbox(Protocol):
         """The writable folders as they are now. Costs no copy where the provider has overlays."""
         ...
 
+    def settle(self) -> None:
+        """Say that a turn is over. Where folders are layers, programs see them (in the order of names, in
+        counts of links), and a snapshot begins a new one; settled after every turn, programs see the same
+        whether or not any was taken. Costs about a millisecond where something was written."""
+        ...
+
     def restore(self, snapshot: FileSnapshot) -> None:
         """Make the writable folders what they were in `snapshot`; what has happened here since is gone."""
         ...

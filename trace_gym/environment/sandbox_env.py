@@ -12,7 +12,7 @@ from trace_gym.core.errors import SandboxFailed
 from trace_gym.core.sandbox import FileSnapshot, Sandbox, SandboxSpec
 from trace_gym.core.task import Split, Task
 from trace_gym.environment.env import AgenticEnv, RewardRule
-from trace_gym.environment.fork import Strategy
+from trace_gym.environment.fork import Step, Strategy
 from trace_gym.environment.sandbox import Kind, provider
 
 
@@ -65,6 +65,13 @@ class SandboxEnv(AgenticEnv):
         """Bring the files of a snapshot back into this environment's sandbox."""
         self._stand(task).restore(files)
 
+    def step(self, action: Any) -> Step:
+        """Take one turn; see `AgenticEnv.step`."""
+        taken = super().step(action)
+        if not (taken[2] or taken[3]):
+            self._settle()
+        return taken
+
     def close(self) -> None:
         """Close the sandbox."""
         if self._box is not None:
@@ -75,7 +82,19 @@ class SandboxEnv(AgenticEnv):
     def _open(self, task: Task) -> tuple[str, dict[str, Any]]:
         if self._provider is not None:
             self._stand(task).reset()
-        return super()._open(task)
+        opened = super()._open(task)
+        self._settle()
+        return opened
+
+    def _settle(self) -> None:
+        """End a turn in the sandbox, so that a fork sees the files as the episode itself does."""
+        if self._provider is None:
+            return
+        try:
+            self.box.settle()
+        except BaseException:
+            self._progress = None
+            raise
 
     def _stand(self, task: Task) -> Sandbox:
         """The sandbox for a task: the one at hand where it fits, else a newly opened one."""

@@ -111,6 +111,41 @@ def room(folder: Path) -> int:
     return written
 
 
+def test_turns_without_end_keep_few_layers_and_only_the_room_of_what_is_there(
+    layers: Layers, base: Layer, state: Path
+) -> None:
+    slot = layers.slot(1)
+    tree = Tree(layers, base, slot=slot, disk_mb=16)
+    folder, depths = slot.folders[0], []
+    for turn in range(60):
+        (folder / "log").write_bytes(os.urandom(3 * MIB))
+        (folder / f"empty-{turn}").touch()
+        tree.settle()
+        tree.settle()
+        layer = tree.freeze()
+        depths.append(layer.depth)
+        layers.release(layer)
+    assert max(depths) <= 3
+    for turn in range(60):
+        (folder / "small").write_text(str(turn))
+        tree.settle()
+        layer = tree.freeze()
+        depths.append(layer.depth)
+        layers.release(layer)
+    assert max(depths) == 24
+    assert sorted(os.listdir(folder)) == sorted(
+        ["given", "twin", "log", "small", *(f"empty-{turn}" for turn in range(60))]
+    )
+    assert room(folder) == pytest.approx(13 * MIB, abs=MIB)
+    tree.restore(base)
+    assert room(folder) == pytest.approx(16 * MIB, abs=MIB // 2)
+    tree.close()
+    layers.drop_slot(slot)
+    layers.close()
+    assert volumes_in_use(state) <= 2 * 4  # spares of the disk's size and of what a chain is copied into
+    assert base.holders == 1
+
+
 def test_the_limit_is_exact_after_a_file_went_that_is_still_open(layers: Layers, base: Layer) -> None:
     slot = layers.slot(1)
     tree = Tree(layers, base, slot=slot, disk_mb=16)

@@ -114,6 +114,11 @@ class BwrapSandbox(AgentFiles):
         self._provider.join()
         return BwrapSnapshot(self._provider, self._state, layer, self._spec)
 
+    def settle(self) -> None:
+        """End a turn; see `Sandbox.settle`."""
+        self._ready()
+        self._tree.settle()
+
     def restore(self, snapshot: FileSnapshot) -> None:
         """Make the writable folders what they were in `snapshot`."""
         if not isinstance(snapshot, BwrapSnapshot) or snapshot.state is not self._state:

@@ -46,6 +46,10 @@ class Folders(Protocol):
         """What they hold now, held by the caller."""
         ...
 
+    def settle(self) -> None:
+        """A turn is over."""
+        ...
+
     def restore(self, layer: Layer) -> None:
         """Make them what they were then."""
         ...

@@ -117,6 +117,9 @@ class CopyTree:
         self._copies.release(before)
         return self._copies.retain(made)
 
+    def settle(self) -> None:
+        """Nothing: a copy leaves what it is taken from as it was."""
+
     def restore(self, layer: Layer) -> None:
         """Make the folders what they were when `layer` was made. Raises SandboxFailed."""
         self._copies.retain(layer)

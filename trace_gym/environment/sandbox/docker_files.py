@@ -32,6 +32,10 @@ class Files(Protocol):
         """The folders as they are, until `forget`."""
         ...
 
+    def settle(self) -> None:
+        """A turn is over."""
+        ...
+
     def restore(self, saved: Saved | None) -> None:
         """Make the folders what they were; None: when the sandbox was opened. The container may change."""
         ...
@@ -75,6 +79,10 @@ class Layered:
     def freeze(self) -> Saved:
         """A frozen layer."""
         return self._tree.freeze()
+
+    def settle(self) -> None:
+        """Begin a new layer."""
+        self._tree.settle()
 
     def restore(self, saved: Saved | None) -> None:
         """Stand on another layer."""
@@ -121,6 +129,9 @@ class Copied:
                         file.write(chunk)
             undo.pop_all()
         return saved
+
+    def settle(self) -> None:
+        """Nothing: a copy leaves what it is taken from as it was."""
 
     def restore(self, saved: Saved | None) -> None:
         """Fill a fresh container."""

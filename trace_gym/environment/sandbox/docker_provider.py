@@ -96,6 +96,11 @@ class DockerSandbox(AgentFiles):
         self._provider.join()
         return DockerSnapshot(self._provider, self._state, saved, self._key)
 
+    def settle(self) -> None:
+        """End a turn; see `Sandbox.settle`."""
+        self._ready()
+        self._files.settle()
+
     def restore(self, snapshot: FileSnapshot) -> None:
         """Make the writable folders what they were in `snapshot`."""
         if not isinstance(snapshot, DockerSnapshot) or snapshot.state is not self._state:

@@ -27,22 +27,40 @@ from trace_gym.environment.sandbox.volumes import Volume, Volumes
 
 FLAGS = MS_NOSUID | MS_NODEV
 _MIB = 1 << 20
+_EACH = 4096  # bytes of a volume for each entry: volumes have as many inodes
+_SLACK_MB = 16
+_SPARES = 4
 TOO_DEEP = "File name too long"  # what cp says of a path that no call takes
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """How many bytes of a disk something takes up, in so many entries."""
+
+    bytes: int
+    entries: int
+
+
+NOTHING = Weight(0, 0)
 
 
 class Layer:
     """A frozen layer and, through `parent`, all below it. `used`: bytes that it and those below it hold
-    beyond the base. Invariant: `holders` counts the children, trees and snapshots that stand on it; it is on
-    the disk as long as there is one."""
+    beyond the base, which weighs `given`. Invariant: `holders` counts the children, trees and snapshots
+    that stand on it; it is on the disk as long as there is one."""
 
-    __slots__ = ("depth", "holders", "parent", "path", "used", "volume")
+    __slots__ = ("depth", "given", "holders", "parent", "path", "used", "volume")
 
-    def __init__(self, path: Path, *, parent: Layer | None, volume: Volume | None, used: int) -> None:
-        """Without a volume it lies in the state folder and was given, not written."""
+    def __init__(
+        self, path: Path, *, parent: Layer | None, volume: Volume | None, used: int, given: Weight = NOTHING
+    ) -> None:
+        """Without a volume it lies in the state folder and was given, not written. `given` comes from the
+        parent where there is one."""
         self.path = path
         self.parent = parent
         self.volume = volume
         self.used = used
+        self.given: Weight = given if parent is None else parent.given
         self.depth: int = 1 if parent is None else parent.depth + 1
         self.holders = 1
 
@@ -111,7 +129,8 @@ class Layers:
         with boundary(SandboxFailed, OSError, what="cannot make the first layer"):
             path.mkdir(mode=0o755)
             fill(path)
-        return Layer(path, parent=None, volume=None, used=0)
+            given = _weighed(path)
+        return Layer(path, parent=None, volume=None, used=0, given=given)
 
     def retain(self, layer: Layer) -> Layer:
         """Hold a layer once more."""
@@ -171,22 +190,27 @@ class Layers:
         self._janitor.submit(attempt)
 
     def flatten(self, layer: Layer) -> Layer:
-        """One layer with all that a chain shows; its caller holds it. Raises OSError."""
+        """One layer with all that a chain shows, and no more; its caller holds it. Raises OSError."""
+        volumes = {each.volume for each in layer.chain() if each.volume is not None}
+        entries = layer.given.entries + sum(volume.entries() for volume in volumes)
+        most = max(layer.given.bytes + layer.used, entries * _EACH) // _MIB + _SLACK_MB
+        volume = self.take_volume(1 << (most - 1).bit_length())  # of few sizes, so that they serve again
         try:
-            most = sum(_bytes_below(each.path) for each in layer.chain()) // _MIB + 16
-        except subprocess.SubprocessError as error:
-            raise OSError(f"cannot weigh a chain of layers: {error}") from error
-        volume = self._volumes.make(most)
-        merged = self.merged()
-        path = volume.folder()
-        mount("none", merged, kind="overlay", flags=FLAGS | MS_RDONLY, data=lower(layer.chain()))
-        try:
-            _copy(merged, path)
+            volume.allow(volume.disk_mb * _MIB)
+            before = volume.used()
+            path = volume.folder()
+            merged = self.merged()
+            mount("none", merged, kind="overlay", flags=FLAGS | MS_RDONLY, data=lower(layer.chain()))
+            try:
+                _copy(merged, path)
+            finally:
+                unmount(merged)
+                merged.rmdir()
+            volume.layers = 1
+            used = min(max(volume.used() - before - layer.given.bytes, 0), layer.used)
+            return Layer(path, parent=None, volume=volume, used=used, given=layer.given)
         finally:
-            unmount(merged)
-            merged.rmdir()
-        volume.layers = 1
-        return Layer(path, parent=None, volume=volume, used=layer.used)
+            self.leave_volume(volume)
 
     def merged(self) -> Path:
         """A new folder for an overlay to be mounted on."""
@@ -199,9 +223,9 @@ class Layers:
         self._janitor.shutdown(wait=True)
 
     def _recycle(self, volume: Volume) -> None:
-        """Empty a volume that nobody uses, for the next; a second spare of its size is removed instead."""
+        """Empty a volume that nobody uses, for the next; where there are enough of its size, remove it."""
         with self._lock:
-            keep = len(self._spares.get(volume.disk_mb, [])) < 2
+            keep = len(self._spares.get(volume.disk_mb, [])) < _SPARES
         if not keep:
             volume.close()
             return
@@ -233,9 +257,14 @@ def _copy(source: Path, target: Path) -> None:
         raise OSError(f"cannot copy a chain of layers into one: {' '.join(others)[-500:]}")
 
 
-def _bytes_below(folder: Path) -> int:
-    """What a folder takes on the disk."""
-    done = subprocess.run(
-        ["du", "-s", "-B1", str(folder)], check=True, capture_output=True, text=True, timeout=600
-    )
-    return int(done.stdout.split()[0])
+def _weighed(folder: Path) -> Weight:
+    """What a folder weighs. Raises OSError."""
+    found = []
+    for unit in ("-B1", "--inodes"):
+        try:
+            words = ["du", "-s", unit, str(folder)]
+            done = subprocess.run(words, check=True, capture_output=True, text=True, timeout=600)
+        except subprocess.SubprocessError as error:
+            raise OSError(f"cannot weigh a layer: {error}") from error
+        found.append(int(done.stdout.split()[0]))
+    return Weight(*found)

@@ -22,6 +22,7 @@ from trace_gym.environment.sandbox.volumes import empty
 # numbers last (xino), and nothing waits for the disk (volatile): the upper layer never outlives its process.
 _OPTIONS = "index=on,redirect_dir=on,xino=on,volatile"
 _DEEPEST = 24  # frozen layers; a longer chain is copied into one (the kernel's option string is one page)
+_STALE = 4  # so is one that may hold more than this part of the disk in files since replaced or deleted
 _SMALL = 200  # entries of a layer that are deleted at once rather than in the background
 _MIB = 1 << 20
 _PATIENCE_S = 10.0
@@ -53,19 +54,27 @@ class Tree:
                 return self._layers.retain(self._top)
             self._join_links()
             self.detach()
+            for entry in self._index():  # counts as a link; the rest of the folder goes with the volume
+                remove_tree(entry)
             grown = max(self._volume.used() - self._used_before, 0)
             used = self._top.used + grown
             frozen = Layer(self._upper, parent=self._top, volume=self._volume, used=used)
             self._volume.layers += 1
-            if frozen.depth > _DEEPEST:
+            written = used - frozen.chain()[-1].used
+            if frozen.depth > _DEEPEST or written > self._disk_mb * _MIB // _STALE:
                 flat = self._layers.flatten(frozen)
+                self._layers.leave_volume(self._volume)
                 self._layers.release(frozen)
+                self._volume = self._layers.take_volume(self._disk_mb)
                 frozen = flat
             self._top = frozen
-            remove_tree(self._work)
             self._grow()
             self.attach()
             return self._layers.retain(frozen)
+
+    def settle(self) -> None:
+        """Freeze whether or not anybody wants a layer, so that when layers begin depends on turns alone."""
+        self._layers.release(self.freeze())
 
     def restore(self, layer: Layer) -> None:
         """Make the folders what they were when `layer` was frozen, or given."""
@@ -91,8 +100,7 @@ class Tree:
     def _join_links(self) -> None:
         """Copy up every name of a file of which the growing layer holds only some names: what ties the others
         to it (the index) does not outlive the mount."""
-        index = self._work / "index"
-        if not index.is_dir() or all(entry.name.startswith("#") for entry in index.iterdir()):
+        if all(entry.name.startswith("#") for entry in self._index()):
             return  # the names with # are white-outs in stock
         joined = ["find", str(self._merged), "-type", "f", "-links", "+1"]
         same_mode = ["-execdir", "chmod", "--reference={}", "{}", ";"]
@@ -101,17 +109,23 @@ class Tree:
         except subprocess.SubprocessError as error:
             raise OSError(f"cannot copy linked files up: {error}") from error
 
+    def _index(self) -> list[Path]:
+        """What the kernel notes of linked files, of the growing layer."""
+        index = self._work / "index"
+        return list(index.iterdir()) if index.is_dir() else []
+
     def _discard(self, before: Layer) -> None:
-        """Forget the growing layer, and the volume with it where somebody's frozen layers, or too many
-        files, take room on it that the limit does not count."""
+        """Forget the growing layer, and the volume with it where frozen layers that no longer lie below, or
+        too many files, take room on it that the limit does not count."""
         here = sum(each.volume is self._volume for each in self._top.chain())
-        self._layers.release(before)
         if self._volume.layers == here and _is_small(self._upper):
+            self._layers.release(before)
             empty(self._upper)
             remove_tree(self._upper)
             remove_tree(self._work)
             return
         self._layers.leave_volume(self._volume)
+        self._layers.release(before)
         self._volume = self._layers.take_volume(self._disk_mb)
 
     def _grow(self) -> None:

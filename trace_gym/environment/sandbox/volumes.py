@@ -65,6 +65,11 @@ class Volume:
         disk = os.statvfs(self.path)
         return (disk.f_blocks - disk.f_bfree) * disk.f_frsize
 
+    def entries(self) -> int:
+        """Inodes in use."""
+        disk = os.statvfs(self.path)
+        return disk.f_files - disk.f_ffree
+
     @property
     def out_of_names(self) -> bool:
         """Are there too few inodes left for another layer? Empty files use them up before the space."""
@@ -79,12 +84,18 @@ class Volume:
             return
         filler = self.path / _FILLER
         if filler.exists():
+            if self._free() == wanted:
+                return
             filler.unlink()
-        disk = os.statvfs(self.path)
-        extra = disk.f_bavail * disk.f_frsize - wanted
+        extra = self._free() - wanted
         if extra > 0:
             with filler.open("wb") as opened:
                 os.posix_fallocate(opened.fileno(), 0, extra)
+
+    def _free(self) -> int:
+        """Bytes that can be written now."""
+        disk = os.statvfs(self.path)
+        return disk.f_bavail * disk.f_frsize
 
     def wipe(self) -> None:
         """Remove everything on it."""
