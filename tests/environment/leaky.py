@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from trace_gym.core.action import Action
 from trace_gym.core.check import Verdict
 from trace_gym.core.task import Split, Task
 from trace_gym.environment.env import AgenticEnv
@@ -35,6 +36,9 @@ class Leaky(AgenticEnv):
         self.finish()
         return "Done."
 
+    def oracle(self) -> Action | None:
+        return None if self.state else Action.call("answer", word=self.task.payload["gold"])
+
     def checks(self) -> list[Verdict]:
         return [Verdict.of("right", self.state == self.task.payload["gold"], evidence=self.state)]
 
@@ -44,11 +48,16 @@ class Leaky(AgenticEnv):
 
     @classmethod
     def tasks(cls, split: Split, leak: str = "none") -> list[Task]:
-        """`leak`: none, family, twice, near or gold."""
+        """`leak`: none, family, twice, near, gold, hidden (a task there twice, but for what is never seen) or
+        goal (one opening for all)."""
         side = str(split)
         stories = {f"{side}-{i}": _story(side, i) for i in range(30)}
         if leak == "twice":
             stories[f"{side}-3"] = WORDS
+        if leak == "hidden":
+            stories[f"{side}-3"] = "Say it."
+        if leak == "goal":
+            stories = dict.fromkeys(stories, "Say it.")
         if leak == "near":
             stories[f"{side}-3"] = WORDS if split is Split.TRAIN else WORDS.replace("noon", "dusk")
         if leak == "gold" and split is Split.TEST:
@@ -59,7 +68,8 @@ class Leaky(AgenticEnv):
                 "leaky",
                 split,
                 "shared" if leak == "family" and name.endswith("-5") else name,
-                payload={"story": story, "gold": "Zanzibar"},
+                payload={"story": story, "gold": "Zanzibar"}
+                | ({"serial": name} if leak in ("hidden", "goal") else {}),
             )
             for name, story in stories.items()
         ]

@@ -105,14 +105,14 @@ def test_training_refuses_what_a_seal_holds_out(tmp_path: Path) -> None:
 # The audit.
 
 
-@pytest.mark.parametrize("leak", ["none", "family", "twice", "near", "gold"])
+@pytest.mark.parametrize("leak", ["none", "family", "twice", "near", "gold", "hidden", "goal"])
 def test_every_leak_is_found_and_nothing_else(leak: str) -> None:
     found = audit(suite(f"{LEAKY}?leak={leak}"))
-    assert found.sound == (leak == "none")
+    assert found.sound == (leak in ("none", "goal"))
     assert (found.read, found.secrets) == ((30, 30), 60)
     assert found.straddling == (("shared",) if leak == "family" else ())
     assert [(pair.train, pair.test) for pair in found.twice] == (
-        [("leaky/train-3", "leaky/test-3")] if leak == "twice" else []
+        [("leaky/train-3", "leaky/test-3")] if leak in ("twice", "hidden") else []
     )
     assert [(pair.train, pair.test) for pair in found.near] == (
         [("leaky/train-3", "leaky/test-3")] if leak == "near" else []

@@ -2,7 +2,9 @@
 so, and gold answers that the prompt gives away.
 
 What all tasks of a suite share (instructions, templates) makes no two of them near: only what is their own is
-compared. Leaves out making splits: see `seal`.
+compared. What an agent never sees (the payload) may tell apart tasks that are one to it: where openings tell
+tasks, those are there twice whose reference solutions see and do the same throughout. Leaves out making
+splits: see `seal`.
 """
 
 from __future__ import annotations
@@ -13,9 +15,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any
+from typing import Any, TypeAlias
 
+from trace_gym.core.action import Action
 from trace_gym.core.task import Split, Task
+from trace_gym.environment.env import AgenticEnv
 from trace_gym.environment.registry import Suite
 
 WORDS = 5
@@ -26,6 +30,13 @@ COMMON = 0.1
 
 LEAST = 3
 """A task with fewer shingles of its own is only compared as a whole."""
+
+TELLING = 0.2
+"""Where there are fewer different openings than this share of the tasks, an opening is a goal that many have
+and tells no task."""
+
+Turn: TypeAlias = tuple[str, str]
+"""What is seen, and what the reference solution does then, as texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,17 +96,23 @@ def audit(suite: Suite, *, most: int = 400, threshold: float = 0.8, seed: int = 
     drawn = {split: _drawn(tasks, most, seed) for split, tasks in listed.items()}
     env = suite.make()
     texts: dict[Split, dict[str, str]] = {split: {} for split in Split}
+    openings: dict[Split, dict[Turn, list[Task]]] = {split: defaultdict(list) for split in Split}
     told, secrets = [], 0
     for split, tasks in drawn.items():
         for task in tasks:
             observation = env.reset(seed=task.seed, options={"task": task})[0]
             texts[split][task.key] = f"{observation} {json.dumps(dict(task.payload), sort_keys=True)}"
+            openings[split][_turn(observation, env.oracle())].append(task)
             gold = env.secrets(task)
             secrets += len(gold)
             if any(gives_away(observation, secret) for secret in gold):
                 told.append(task.key)
+    seen = _seen_alike(env, openings[Split.TRAIN], openings[Split.TEST])
     env.close()
     twice, near = overlaps(texts[Split.TRAIN], texts[Split.TEST], threshold)
+    twice = tuple(dict.fromkeys([*twice, *seen]))
+    alike = {(pair.train, pair.test) for pair in seen}
+    near = tuple(pair for pair in near if (pair.train, pair.test) not in alike)
     return Audit(
         suite=suite.spec,
         splits={split: (len(tasks), len(families[split])) for split, tasks in listed.items()},
@@ -106,6 +123,38 @@ def audit(suite: Suite, *, most: int = 400, threshold: float = 0.8, seed: int = 
         told=tuple(told),
         secrets=secrets,
     )
+
+
+def _turn(observation: str, action: Action | None) -> Turn:
+    """An observation, told apart by its words alone, and what the reference solution does then."""
+    done = "" if action is None else json.dumps(action.json(), sort_keys=True)
+    return " ".join(observation.lower().split()), done
+
+
+def _seen_alike(env: AgenticEnv, train: dict[Turn, list[Task]], test: dict[Turn, list[Task]]) -> list[Pair]:
+    """Pairs whose reference episodes are the same to whoever plays them; only those that begin alike are
+    played, and none where openings do not tell tasks."""
+    found = list[Pair]()
+    openings = {observation for observation, _ in (*train, *test)}
+    if len(openings) < TELLING * sum(map(len, (*train.values(), *test.values()))):
+        return found
+    for opening in [opening for opening in test if opening[1] and opening in train]:
+        played = defaultdict(list)
+        for task in train[opening]:
+            played[_reference(env, task)].append(task.key)
+        for task in test[opening]:
+            found += [Pair(other, task.key, 1.0) for other in played.get(_reference(env, task), ())]
+    return found
+
+
+def _reference(env: AgenticEnv, task: Task) -> tuple[Turn, ...]:
+    """All that the reference solution of a task sees and does."""
+    observation, turns, done = env.reset(seed=task.seed, options={"task": task})[0], list[Turn](), False
+    while not done and (action := env.oracle()) is not None:
+        turns.append(_turn(observation, action))
+        observation, _, terminated, truncated, _ = env.step(action)
+        done = terminated or truncated
+    return (*turns, _turn(observation, None))
 
 
 def gives_away(observation: str, secret: str) -> bool:
