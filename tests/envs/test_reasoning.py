@@ -16,12 +16,14 @@ from reasoning_gym.factory import DATASETS
 
 from trace_gym.core.action import Action
 from trace_gym.core.check import Status, Verdict
-from trace_gym.core.errors import BadConfig, UnknownName
+from trace_gym.core.errors import BadConfig, EnvironmentFailed, UnknownName
 from trace_gym.core.task import Split, Task
 from trace_gym.environment.certify import Plan, certify
 from trace_gym.environment.registry import suite
 from trace_gym.environment.tasks import straddling
-from trace_gym_envs.reasoning.generators import EXCLUDED, RIGHT, generators, source
+from trace_gym_envs.reasoning.asked import asked, digest, moved
+from trace_gym_envs.reasoning.generate import detours, questions, training
+from trace_gym_envs.reasoning.generators import EXCLUDED, ITEMS, RIGHT, generators, source
 from trace_gym_envs.reasoning.splits import held_out, stories
 from trace_gym_envs.reasoning.suite import Reasoning
 
@@ -94,18 +96,74 @@ def test_splits() -> None:
 
 
 def test_stories_are_held_out_too() -> None:
-    told = stories(0)
+    def told(task: Task) -> int:
+        page, at = divmod(task.payload["place"], ITEMS)
+        return stories(0, page)[at]
+
     train = Reasoning.tasks(Split.TRAIN, subset="gsm_symbolic")
     test = Reasoning.tasks(Split.TEST, subset="gsm_symbolic")
-    outside = {told[task.payload["place"]] for task in test if task.subset == "out_of_family"}
-    inside = {told[task.payload["place"]] for task in test if task.subset == "in_family"}
-    trained = {told[train[i].payload["place"]] for i in range(len(train))}
+    outside = {told(task) for task in test if task.subset == "out_of_family"}
+    inside = {told(task) for task in test if task.subset == "in_family"}
+    trained = {told(train[i]) for i in range(len(train))}
     assert (len(outside), len(trained)) == (18, 67)
     assert trained & outside == set()
     assert inside <= trained
     assert {t.family for t in test if t.subset == "out_of_family"} == {
         f"gsm_symbolic/story {n}" for n in outside
     }
+
+
+def question(task: Task) -> str:
+    given = task.payload
+    item = source(given["generator"], given["stream"]).item(given["place"])
+    return " ".join(item.question.lower().split())
+
+
+FEW_QUESTIONS = ("chain_sum", "gsm_symbolic", "prime_factorization", "string_splitting", "string_synthesis")
+
+
+@pytest.mark.parametrize("generator", FEW_QUESTIONS)
+@pytest.mark.parametrize("seed", [0, 3])
+def test_no_question_of_the_test_split_is_trained_on(generator: str, seed: int) -> None:
+    tested = {question(task) for task in Reasoning.tasks(Split.TEST, subset=generator)}
+    train = Reasoning.tasks(Split.TRAIN, subset=generator, seed=seed)[:: 1 if seed == 0 else 9]
+    assert tested.isdisjoint(question(task) for task in train)
+    assert len({task.id for task in train}) == len(train)
+
+
+def test_training_lost_no_task_and_testing_none_of_its_own() -> None:
+    """What numbers were published on is as it was."""
+    assert len(Reasoning.tasks(Split.TRAIN)) == 465_140
+    listed = [[t.id, t.family, t.seed, t.subset, dict(t.payload)] for t in Reasoning.tasks(Split.TEST)]
+    text = json.dumps(listed, sort_keys=True)
+    assert blake2b(text.encode(), digest_size=8).hexdigest() == "ecb269a3630bd514"
+
+
+def test_a_place_that_holds_no_item_is_not_trained_on() -> None:
+    with pytest.raises(EnvironmentFailed, match="item 5843 of stream 0 cannot be made"):
+        source("maze", 0).item(5843)
+    places = [task.payload["place"] for task in Reasoning.tasks(Split.TRAIN, subset="maze")]
+    assert (5843 in places, 15843 in places) == (False, True)
+
+
+@pytest.mark.parametrize("generator", sorted({*FEW_QUESTIONS, "graph_color", "sentence_reordering", "ab"}))
+def test_the_file_of_questions_is_what_its_command_writes(generator: str) -> None:
+    known = questions(generator)
+    assert set(known) == asked(generator)
+    row = training(generator)
+    assert row is not None
+    sample = [*row.places[::97], *list(moved(generator))[::41]]
+    assert detours(generator, sample, known) == {
+        place: moved(generator)[place] for place in sample if place in moved(generator)
+    }
+
+
+def test_every_generator_that_is_trained_on_has_its_questions_on_file() -> None:
+    trained = {name for name in generators() if training(name) is not None}
+    assert len(trained) == 65
+    for name in trained:
+        tested = Reasoning.tasks(Split.TEST, subset=name)
+        assert digest(question(tested[0])) in asked(name), name
 
 
 def test_subsets_are_generators_categories_and_kinds() -> None:

@@ -98,13 +98,23 @@ class Source:
         self._generator = generator
         self._stream = stream
         self._lock = Lock()
-        self.dataset = self._made(0, 1 if generator in _ONE_BY_ONE else ITEMS)
+        self._pages: dict[int, Any] = {}
+        self.dataset = self.page(0)
+
+    def page(self, number: int) -> Any:
+        """The data set of the places from `number` times ITEMS on, as many."""
+        if number not in self._pages:
+            size = 1 if self._generator in _ONE_BY_ONE else ITEMS
+            self._pages[number] = self._made(number * ITEMS, size)
+        return self._pages[number]
 
     def item(self, place: int) -> Item:
         """The item at a place of the stream; always the same. Raises EnvironmentFailed."""
         what = f"{self._generator}: item {place} of stream {self._stream} cannot be made"
         with self._lock, boundary(EnvironmentFailed, Exception, what=what):
-            entry = self._made(place, 1)[0] if self._generator in _ONE_BY_ONE else self.dataset[place]
+            page, at = divmod(place, ITEMS)
+            one = self._generator in _ONE_BY_ONE
+            entry = self._made(place, 1)[0] if one else self.page(page)[at]
             answer = _graph_colours(entry) if self._generator == "graph_color" else str(entry["answer"])
         return Item(self._generator, self._stream, str(entry["question"]), answer, entry)
 

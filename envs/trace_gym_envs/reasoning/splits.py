@@ -3,12 +3,13 @@
 A family is a generator, or one of gsm_symbolic's story templates. A quarter of each, chosen by a hash of its
 name, is never trained on: subset `out_of_family` of the test split. Of the others the first items of stream 0
 are kept for testing: subset `in_family`; training has the rest, in families of seed blocks, and as many
-further streams as it has seeds. Leaves out making the items.
+further streams as it has seeds, but no item that asks what a test task asks, wherever it stands (`asked.py`).
+Leaves out making the items.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import blake2b
@@ -17,11 +18,13 @@ from typing import Final
 from trace_gym.core.errors import BadConfig, unknown
 from trace_gym.core.task import Limits, Split, Task
 from trace_gym.environment.tasks import LazyTasks
+from trace_gym_envs.reasoning.asked import place_for
 from trace_gym_envs.reasoning.generators import ITEMS, category, generators, source
 
 SUITE: Final = "reasoning"
 HELD_OUT: Final = 4
 KEPT: Final = 1_000
+TESTED: Final = 100
 BLOCK: Final = 100
 IN_FAMILY: Final = "in_family"
 OUT_OF_FAMILY: Final = "out_of_family"
@@ -42,6 +45,8 @@ class Row:
     def task(self, number: int) -> Task:
         """The task of the row's item `number`."""
         place = self.places[number]
+        if self.split is Split.TRAIN:
+            place = place_for(self.generator, self.stream, place, fits=fitting(self.generator, self.stream))
         return Task(
             id=f"{self.generator}/{self.stream}/{place}",
             suite=SUITE,
@@ -54,7 +59,7 @@ class Row:
 
     def _family(self, place: int) -> str:
         if self.split is Split.TRAIN:
-            return f"{self.generator}/{self.stream}.{place // BLOCK}"
+            return f"{self.generator}/{self.stream}.{place % ITEMS // BLOCK}"
         if self.kind == IN_FAMILY:
             return f"{self.generator}/kept"
         return self.generator if self.generator != STORIES else f"{STORIES}/story {stories(0)[place]}"
@@ -69,14 +74,14 @@ def reasoning_tasks(split: Split, *, subset: str, seed: int) -> Sequence[Task]:
     """
     if seed < 0:
         raise BadConfig(f"seed must not be negative, got {seed}")
-    rows = [row for generator in generators() for row in _rows(generator, split, seed)]
-    labels = [{"", row.kind, row.generator, category(row.generator)} for row in rows]
-    chosen = [row for row, known in zip(rows, labels, strict=True) if subset in known]
+    known = [row for generator in generators() for row in rows(generator, split, seed)]
+    labels = [{"", row.kind, row.generator, category(row.generator)} for row in known]
+    chosen = [row for row, names in zip(known, labels, strict=True) if subset in names]
     if not chosen:
         raise unknown(f"{SUITE} {split} subset", subset, sorted(set().union(*labels) - {""}))
     height = min(len(row.places) for row in chosen)
     if split is Split.TEST:
-        height = 100 if subset in generators() else 10
+        height = TESTED if subset in generators() else 10
 
     def make(index: int) -> Task:
         number, row = divmod(index, len(chosen))
@@ -92,12 +97,22 @@ def held_out(name: str) -> bool:
 
 
 @cache
-def stories(stream: int) -> tuple[int, ...]:
-    """The number of the story template of every item of gsm_symbolic in a stream."""
-    return tuple(int(number) for number in source(STORIES, stream).dataset.task_indices)
+def stories(stream: int, page: int = 0) -> tuple[int, ...]:
+    """The numbers of the story templates of gsm_symbolic's items in a stream, ITEMS a page."""
+    return tuple(int(number) for number in source(STORIES, stream).page(page).task_indices)
 
 
-def _rows(generator: str, split: Split, seed: int) -> Iterator[Row]:
+def fitting(generator: str, stream: int) -> Callable[[int], bool]:
+    """May training take the item at a place? Of gsm_symbolic, where its story is not held out."""
+
+    def fits(place: int) -> bool:
+        page, at = divmod(place, ITEMS)
+        return generator != STORIES or not held_out(f"story {stories(stream, page)[at]}")
+
+    return fits
+
+
+def rows(generator: str, split: Split, seed: int) -> Iterator[Row]:
     """The rows of a generator in a split that have items."""
     stream = seed if split is Split.TRAIN else 0
     places = range(KEPT, ITEMS) if split is Split.TRAIN else range(KEPT)
