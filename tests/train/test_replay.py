@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -29,14 +30,21 @@ def forests(gardeners: Any, count: int) -> list[Forest]:
     return found
 
 
-def test_an_update_is_that_of_all_trees_at_once(gardeners: Any, small_llama: Any) -> None:
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("loss", [{}, {"loss": "gspo", "clip_low": 0.9, "clip_high": 50.0}])
+def test_an_update_is_that_of_all_trees_at_once(
+    gardeners: Any, small_llama: Any, loss: dict[str, Any], packed: bool
+) -> None:
     first, second = forests(gardeners, 2)
-    again = Trainer(small_llama(), TrainConfig(**AGAIN, replay=1))
+    assert {tree.index for tree in first.trees} == {tree.index for tree in second.trees}
+    keys = {**AGAIN, **loss, "packed": packed}
+    again = Trainer(small_llama(), TrainConfig(**keys, replay=1))
     again.remember(first)
     told = again.update(second)
     teaching = [tree for tree in first.trees if tree.mixed]
-    once = Trainer(small_llama(), TrainConfig(**AGAIN))
-    plain = once.update(Forest(1, [*second.trees, *teaching]))
+    once = Trainer(small_llama(), TrainConfig(**keys))
+    apart = [replace(tree, index=10 + number) for number, tree in enumerate(teaching)]
+    plain = once.update(Forest(1, [*second.trees, *apart]))
     assert (told["replayed_trees"], plain["replayed_trees"]) == (2.0, 0.0)
     assert (told["trees"], told["contrast_trees"]) == (3.0, 2.0), "the step's own"
     assert told["trained_tokens"] == plain["trained_tokens"]

@@ -26,7 +26,6 @@ NO_VERSION = -1
 EVERY_BRANCH = -1
 """Stands for a leaf in the owner of a token that counts for all branches through it."""
 
-
 STREAMS = 9
 """Numbers that every trained token carries."""
 
@@ -54,9 +53,9 @@ class MicroBatch:
 
     `token_ids`, `position_ids`, `end` are (B, T); `predictor` and `target` (K,) index the flattened (B*T,):
     the token at `target` is predicted by the logits at `predictor`. `plus`, `minus`, `weight`, `behaviour`,
-    `entropy` are float64 (K,), `version` int64 (K,); `owner` int64 (K, 3): the index of a token's tree, its
-    node, and the leaf of the branch it counts for. `chains`: rows are plain sequences, for which a model's
-    own causal mask will do.
+    `entropy` are float64 (K,), `version` int64 (K,); `owner` int64 (K, 3): the place of a token's tree among
+    those packed, its node, and the leaf of the branch it counts for. `chains`: rows are plain sequences, for
+    which a model's own causal mask will do.
     """
 
     token_ids: Tensor
@@ -124,17 +123,18 @@ def pack(credits_: Sequence[Credit], layout: Layout) -> tuple[list[MicroBatch], 
     """Micro-batches that train every credited token once; ValueError for an action without a context."""
     keep = layout.keep_weighted
     alone = [
-        (credit, branch)
-        for credit in credits_
+        (number, credit, branch)
+        for number, credit in enumerate(credits_)
         for branch in credit.branches
         if live(credit, branch, keep_weighted=keep).any()
     ]
-    tries = [segments(credit, keep_weighted=keep) for credit in credits_]
-    rows = _rows(tries, layout) if layout.packed else [chain(*pair, keep_weighted=keep) for pair in alone]
+    tries = [segments(c, number=number, keep_weighted=keep) for number, c in enumerate(credits_)]
+    leaf_by_leaf = (chain(c, b, number=number, keep_weighted=keep) for number, c, b in alone)
+    rows = _rows(tries, layout) if layout.packed else leaf_by_leaf
     groups = batched(rows, layout.token_budget, terms=layout.term_budget)
     batches = [stack(group, multiple=layout.multiple, chains=not layout.packed) for group in groups]
     return batches, PackStats(
-        raw=sum(len(credit.tree.tokens(branch.leaf)) for credit, branch in alone),
+        raw=sum(len(credit.tree.tokens(branch.leaf)) for _, credit, branch in alone),
         unique=sum(len(segment.token_ids) for trie in tries for segment in trie),
         computed=sum(batch.computed for batch in batches),
     )
@@ -274,8 +274,8 @@ def live(credit: Credit, branch: Branch, *, keep_weighted: bool = False) -> NDAr
     return trained if keep_weighted else trained & (branch.advantages != 0)
 
 
-def chain(credit: Credit, branch: Branch, *, keep_weighted: bool = False) -> Row:
-    """A branch as a row by itself, with its own advantages and weights: the leaf-by-leaf reference."""
+def chain(credit: Credit, branch: Branch, *, number: int, keep_weighted: bool = False) -> Row:
+    """A branch of the tree of that number as a row by itself, with its own advantages and weights."""
     trained: list[NDArray[np.int64]] = []
     streams: list[NDArray[np.float64]] = []
     offset = 0
@@ -286,7 +286,7 @@ def chain(credit: Credit, branch: Branch, *, keep_weighted: bool = False) -> Row
         offset = start + len(turn.action_ids)
         if on[i]:
             trained.append(np.arange(start, offset))
-            owner = (credit.tree.index, node, branch.leaf)
+            owner = (number, node, branch.leaf)
             streams.append(_streams(turn, share * max(gain, 0.0), share * min(gain, 0.0), share, owner))
     return Row(
         tokens=credit.tree.tokens(branch.leaf).astype(np.int64),

@@ -39,7 +39,8 @@ class Sequences:
 
     `branch`, `node` (E,) number the branches and the N distinct turns, `length` (E,) are the turns' tokens;
     `plus`, `minus`, `weight` (E,) what a branch adds to its turn's A+, A- and weight. `nodes` and `entries`
-    find a token's turn or entry by (tree, node) or (tree, node, leaf).
+    find a token's turn or entry by (tree, node) or (tree, node, leaf), with trees numbered as `pack` numbers
+    them, by their place: trees of several forests may have the same index.
     """
 
     branch: Index
@@ -53,17 +54,17 @@ class Sequences:
 
     @classmethod
     def of(cls, credits_: Sequence[Credit]) -> Self:
-        """The branches of credited trees."""
+        """The branches of credited trees, given in the order in which they are packed."""
         nodes: dict[tuple[int, int], int] = {}
         entries: dict[tuple[int, int, int], int] = {}
         rows: list[tuple[float, ...]] = []
-        branches = ((credit.tree, branch) for credit in credits_ for branch in credit.branches)
-        for number, (tree, branch) in enumerate(branches):
+        branches = ((at, c.tree, branch) for at, c in enumerate(credits_) for branch in c.branches)
+        for number, (at, tree, branch) in enumerate(branches):
             for node, gain, share in zip(branch.nodes, branch.advantages, branch.weights, strict=True):
                 turn = tree.turns[node]
                 if turn.actor is Actor.POLICY and len(turn.action_ids):
-                    place = nodes.setdefault((tree.index, node), len(nodes))
-                    entries[tree.index, node, branch.leaf] = len(rows)
+                    place = nodes.setdefault((at, node), len(nodes))
+                    entries[at, node, branch.leaf] = len(rows)
                     plus, minus = share * max(gain, 0.0), share * min(gain, 0.0)
                     rows.append((number, place, len(turn.action_ids), plus, minus, share))
         table = np.array(rows, dtype=np.float64).reshape(-1, 6)

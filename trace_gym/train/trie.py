@@ -19,7 +19,7 @@ from trace_gym.train.credit import Credit
 class Segment:
     """A run of tokens that has one parent segment (-1: none). `turn` is the turn whose sampled tokens these
     are and that is trained with `plus`, `minus`, `weight`; None for all that is context only. `owner`: the
-    index of the tree and the turn's node."""
+    number of the tree and the turn's node."""
 
     parent: int
     token_ids: IntArray
@@ -30,12 +30,12 @@ class Segment:
     owner: tuple[int, int] = (0, 0)
 
 
-def segments(credit: Credit, *, keep_weighted: bool = False) -> list[Segment]:
+def segments(credit: Credit, *, number: int = 0, keep_weighted: bool = False) -> list[Segment]:
     """The tree's segments that training needs, parents first, in depth-first order.
 
     Needed is what carries an advantage (with `keep_weighted` also what carries only a weight, as a KL term
     does) and the context above it; the rest of the tree is not computed. Siblings with the same context
-    share one copy; where contexts differ, each gets its own.
+    share one copy; where contexts differ, each gets its own. `number` tells the tree from others.
     """
     trie: list[Segment] = []
     tip = {0: -1}
@@ -54,7 +54,7 @@ def segments(credit: Credit, *, keep_weighted: bool = False) -> list[Segment]:
             numbers = (float(credit.plus[node]), float(credit.minus[node]), float(credit.weight[node]))
             live = any(numbers[:2]) or (keep_weighted and numbers[2] > 0)
             plain = Segment(at, turn.action_ids)
-            trained = Segment(at, turn.action_ids, turn, *numbers, (credit.tree.index, node))
+            trained = Segment(at, turn.action_ids, turn, *numbers, (number, node))
             trie.append(trained if live else plain)
             at = len(trie) - 1
         tip[node] = at
