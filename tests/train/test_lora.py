@@ -13,7 +13,9 @@ from transformers import AutoModelForCausalLM
 
 from trace_gym.core.errors import RunFolderError
 from trace_gym.core.tree import Forest
+from trace_gym.model.threads import threads_of_torch
 from trace_gym.train.config import TrainConfig
+from trace_gym.train.lora import fingerprint
 from trace_gym.train.trainer import Trainer
 
 pytestmark = pytest.mark.needs("peft")
@@ -122,3 +124,51 @@ def test_another_base_or_none_is_refused(gardeners: Any, base: Path, small_llama
     base.rename(base.with_name("elsewhere"))
     with pytest.raises(RunFolderError, match="not there any more"):
         Trainer.resume(folder)
+
+
+def test_base_weights_are_told_apart_to_the_last_bit(small_llama: Any) -> None:
+    model = small_llama(hidden=32)
+    before = fingerprint(model.parameters())
+    assert fingerprint(small_llama(hidden=32).parameters()) == before
+    with torch.no_grad():
+        least = next(w for name, w in model.named_parameters() if name.endswith("embed_tokens.weight"))
+        least[3, 5] = torch.nextafter(least[3, 5], torch.tensor(1.0))
+    assert fingerprint(model.parameters()) != before
+
+
+def test_a_run_goes_on_with_another_number_of_threads(tmp_path: Path, small_llama: Any) -> None:
+    """Over weights of many magnitudes a sum in floating point depends on how it is shared out."""
+    model = small_llama(vocab=32000)
+    with torch.no_grad():
+        model.get_input_embeddings().weight.mul_(10.0 ** (2 - torch.arange(32000) % 11)[:, None])
+    model.save_pretrained(tmp_path / "base")
+    with threads_of_torch(1):
+        folder = started(tmp_path / "base").save(tmp_path / "step").path
+    for count in (2, 3, 4):
+        with threads_of_torch(count):
+            Trainer.resume(folder)
+
+
+def test_a_checkpoint_with_a_plain_sum_of_its_base_is_resumed(base: Path, small_llama: Any) -> None:
+    folder = started(base).save(base.parent / "step").path
+    state = torch.load(folder / "trainer.pt", weights_only=True)
+    total = sum(w.double().sum().item() for w in small_llama(hidden=32).parameters())
+    state["base"]["sum"] = total + 1e-12
+    torch.save(state, folder / "trainer.pt")
+    again = Trainer.resume(folder).save(base.parent / "later").path
+    assert isinstance(torch.load(again / "trainer.pt", weights_only=True)["base"]["sum"], str)
+    state["base"]["sum"] = total + 1e-3
+    torch.save(state, folder / "trainer.pt")
+    with pytest.raises(RunFolderError, match="is not the one"):
+        Trainer.resume(folder)
+
+
+def test_a_run_goes_on_from_another_folder(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(base.parent)
+    trainer = started(Path(base.name))
+    (base.parent / "elsewhere").mkdir()
+    monkeypatch.chdir(base.parent / "elsewhere")
+    folder = trainer.save(base.parent / "step").path
+    again = Trainer.resume(folder).save(base.parent / "later").path
+    for saved in (folder, again):
+        assert torch.load(saved / "trainer.pt", weights_only=True)["base"]["folder"] == str(base)

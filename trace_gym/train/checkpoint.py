@@ -76,10 +76,10 @@ def base_folder(base: Mapping[str, Any], folder: Path) -> Path:
     home = Path(base["folder"])
     if not (home / "config.json").is_file():
         raise RunFolderError(f"{folder} holds adapters of the model in {home}, which is not there any more")
-    return home
+    return home.absolute()
 
 
-def demand_base(found: float, base: Mapping[str, Any], folder: Path) -> None:
+def demand_base(fits: bool, base: Mapping[str, Any], folder: Path) -> None:
     """RunFolderError unless the base weights are those that the adapters were trained on."""
-    if found != base["sum"]:
+    if not fits:
         raise RunFolderError(f"the model in {base['folder']} is not the one that {folder} has adapters for")

@@ -7,8 +7,10 @@ out quantised base weights.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 
 import torch
@@ -29,7 +31,7 @@ class Adapter:
 
     def __init__(self, model: PreTrainedModel, *, rank: int, alpha: float, seed: int) -> None:
         self._model = model
-        self.base_sum = fingerprint(model)
+        self.base_mark = fingerprint(model.parameters())
         self._config = LoraConfig(
             r=rank, lora_alpha=alpha, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM"
         )
@@ -82,6 +84,14 @@ class Adapter:
             for name, weight in weights.items():
                 mine[name].copy_(weight)
 
+    def fits(self, mark: str | float) -> bool:
+        """Are these the base weights of that `base_mark`? A number is what older checkpoints hold, the sum of
+        all weights: it depends on how many threads add, so nearly equal must do."""
+        if isinstance(mark, str):
+            return self.base_mark == mark
+        total, size = _sums(w for name, w in self._model.named_parameters() if "lora_" not in name)
+        return math.isclose(total, mark, rel_tol=0.0, abs_tol=1e-12 * size)
+
     def write(self, folder: Path, weights: Mapping[str, Tensor], *, base: Path | None) -> None:
         """The adapters as peft keeps them, in `folder`, for engines that load adapters; `base`: where the
         weights lie that they belong to."""
@@ -102,6 +112,18 @@ class Adapter:
 
 
 @torch.no_grad()
-def fingerprint(model: PreTrainedModel) -> float:
-    """A number that other weights would hardly have: the sum of all of them, in order."""
-    return float(sum(weight.double().sum().item() for weight in model.parameters()))
+def fingerprint(weights: Iterable[Tensor]) -> str:
+    """What other weights would hardly have, of float32 or float64: a digest of the sum of each one's bits,
+    read as whole numbers. Those add up to the same in any order, so on any number of threads."""
+    sums = [int(weight.reshape(-1).view(torch.int32).sum(dtype=torch.int64)) for weight in weights]
+    return sha256(repr(sums).encode()).hexdigest()
+
+
+@torch.no_grad()
+def _sums(weights: Iterable[Tensor]) -> tuple[float, float]:
+    """The sum of all weights, and that of their sizes."""
+    total = size = 0.0
+    for weight in weights:
+        wide = weight.double()
+        total, size = total + wide.sum().item(), size + wide.abs().sum().item()
+    return total, size

@@ -66,7 +66,7 @@ class Trainer:
         self.updates = 0
         self.steps = 0
         self._source = source
-        self._base = source
+        self._base = None if source is None else source.absolute()
         self._clock = clock
         self._world = World.current()
         self._crediting = Crediting(config)
@@ -118,7 +118,7 @@ class Trainer:
         trainer = cls(_on(device, home), chosen, source=folder, version=state["version"], clock=clock)
         trainer.updates, trainer.steps = state["updates"], state["steps"]
         if trainer._adapter is not None and state["base"] is not None:
-            demand_base(trainer._adapter.base_sum, state["base"], folder)
+            demand_base(trainer._adapter.fits(state["base"]["sum"]), state["base"], folder)
             trainer._adapter.load(state["adapter"])
             trainer._base = home
         trainer._restore(state)
@@ -149,7 +149,7 @@ class Trainer:
         Replaces an earlier checkpoint in that place; raises RunFolderError where it cannot be written."""
         weights = gathered(self.model)
         adapter, home = self._adapter, self._base
-        base = None if adapter is None else {"folder": str(home), "sum": adapter.base_sum}
+        base = None if adapter is None else {"folder": str(home), "sum": adapter.base_mark}
         state: dict[str, Any] = {
             "config": self.config.json(),
             "version": self.version,
