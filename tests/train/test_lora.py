@@ -172,3 +172,12 @@ def test_a_run_goes_on_from_another_folder(base: Path, monkeypatch: pytest.Monke
     again = Trainer.resume(folder).save(base.parent / "later").path
     for saved in (folder, again):
         assert torch.load(saved / "trainer.pt", weights_only=True)["base"]["folder"] == str(base)
+
+
+@pytest.mark.parametrize(("before", "after"), [(4, 0), (0, 4), (4, 8)])
+def test_another_rank_is_refused(gardeners: Any, base: Path, before: int, after: int) -> None:
+    trainer = started(base, lora_rank=before)
+    trainer.update(wild(gardeners, 0))
+    folder = trainer.save(base.parent / "step").path
+    with pytest.raises(RunFolderError, match=f"lora_rank = {before} and cannot go on with {after}"):
+        Trainer.resume(folder, config=TrainConfig(lora_rank=after))

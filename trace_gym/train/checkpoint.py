@@ -71,9 +71,15 @@ def read_state(folder: Path) -> dict[str, Any]:
     return state
 
 
-def base_folder(base: Mapping[str, Any], folder: Path) -> Path:
-    """Where the weights lie that the adapters of a checkpoint belong to; RunFolderError if they are gone."""
-    home = Path(base["folder"])
+def base_folder(state: Mapping[str, Any], folder: Path, *, rank: int) -> Path:
+    """Where the weights lie that training goes on from: those that a checkpoint's adapters belong to, or its
+    own without adapters. RunFolderError if they are gone, or for adapters of another `rank` (0: none)."""
+    before = state["config"].get("lora_rank", 0)
+    if rank != before:
+        raise RunFolderError(f"{folder} was trained with lora_rank = {before} and cannot go on with {rank}")
+    if not before:
+        return folder
+    home = Path(state["base"]["folder"])
     if not (home / "config.json").is_file():
         raise RunFolderError(f"{folder} holds adapters of the model in {home}, which is not there any more")
     return home.absolute()

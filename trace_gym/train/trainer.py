@@ -114,7 +114,7 @@ class Trainer:
         threads) the one that the saved trainer would have made. `config` replaces the saved one."""
         state = read_state(folder)
         chosen = config or TrainConfig(**state["config"])
-        home = folder if state["base"] is None else base_folder(state["base"], folder)
+        home = base_folder(state, folder, rank=chosen.lora_rank)
         trainer = cls(_on(device, home), chosen, source=folder, version=state["version"], clock=clock)
         trainer.updates, trainer.steps = state["updates"], state["steps"]
         if trainer._adapter is not None and state["base"] is not None:
