@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trace_gym.core.predictor import Prediction, Prefix
-from trace_gym.core.targets import bare_only, own_outcome, prefixes
+from trace_gym.core.targets import bare_only, own_outcome, prefixes, taught
 from trace_gym.core.tree import Forest
 from trace_gym.train.calibration import Calibration
 from trace_gym.train.features import PLAIN, Records, plain_features
@@ -92,7 +92,8 @@ class Head(ABC):
                     self._records.add(tree.task.key, outcome)
 
     def _score(self, forest: Forest) -> dict[str, float]:
-        """Compare predictions with a step's outcomes; remember groups of rollouts for calibration."""
+        """Compare predictions with a step's outcomes; remember groups of rollouts for calibration. One that
+        was cut before its end says anything of its anchor is in none."""
         errors: dict[str, list[float]] = {"root": [], "prefix": []}
         for tree in forest.trees:
             nodes = sorted({node for node, _ in own_outcome(tree)})
@@ -103,7 +104,7 @@ class Head(ABC):
                     errors["prefix" if node else "root"].append((means[node] - outcome) ** 2)
             won: dict[int, list[float]] = {}
             for leaf, rollout in ends.items():
-                if leaf in outcomes:
+                if leaf in outcomes and taught(tree, rollout):
                     won.setdefault(tree.rollouts[rollout].anchor, []).append(outcomes[leaf])
             for anchor, results in won.items():
                 kind = "prefix" if anchor else "root"
