@@ -16,7 +16,8 @@ from trace_gym.core.episode import Actor, Turn
 from trace_gym.core.tokens import floats, ids
 from trace_gym.train.attention import tree_mask
 from trace_gym.train.credit import Credit, credit
-from trace_gym.train.pack import Layout, MicroBatch, Row, pack, row, stack
+from trace_gym.train.pack import Layout, MicroBatch, pack, stack
+from trace_gym.train.row import Row, row
 from trace_gym.train.trie import Segment
 
 

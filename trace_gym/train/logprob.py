@@ -26,7 +26,8 @@ from trace_gym.model.outlook import ends_alone
 from trace_gym.model.quiet import quiet
 from trace_gym.train.attention import TREE_ATTENTION, dense, install, planned
 from trace_gym.train.flex import TILE
-from trace_gym.train.pack import MicroBatch, row, stack
+from trace_gym.train.pack import MicroBatch, stack
+from trace_gym.train.row import row
 from trace_gym.train.trie import Segment
 from trace_gym.train.world import World
 

@@ -15,7 +15,7 @@ from trace_gym.core.episode import Actor
 from trace_gym.core.policy import Completion, Policy, SampleRequest
 from trace_gym.core.tokens import IntArray, ids
 from trace_gym.core.tree import Forest, RolloutTree
-from trace_gym.train.pack import STREAMS, Row
+from trace_gym.train.row import STREAMS, Row
 
 
 def probe_prompts(forest: Forest, count: int, *, longest: int, seed: int = 0) -> list[IntArray]:

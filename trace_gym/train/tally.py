@@ -12,7 +12,8 @@ from torch import Tensor
 
 from trace_gym.train.credit import Credit
 from trace_gym.train.loss import Diagnostics
-from trace_gym.train.pack import NO_VERSION, MicroBatch, PackStats
+from trace_gym.train.pack import MicroBatch, PackStats
+from trace_gym.train.row import NO_VERSION
 from trace_gym.train.world import World
 
 

@@ -20,7 +20,8 @@ from trace_gym.core.episode import Actor
 from trace_gym.core.tree import Forest
 from trace_gym.train.credit import Credit
 from trace_gym.train.logprob import LogprobKernel
-from trace_gym.train.pack import MicroBatch, Row, batched, row, stack
+from trace_gym.train.pack import MicroBatch, batched, stack
+from trace_gym.train.row import Row, row
 from trace_gym.train.trie import segments
 
 POOL = 32
