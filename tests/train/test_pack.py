@@ -16,7 +16,7 @@ from trace_gym.core.episode import Actor, Turn
 from trace_gym.core.tokens import floats, ids
 from trace_gym.train.attention import tree_mask
 from trace_gym.train.credit import Credit, credit
-from trace_gym.train.pack import Layout, MicroBatch, pack, stack
+from trace_gym.train.pack import Layout, MicroBatch, batched, pack, stack
 from trace_gym.train.row import Row, row
 from trace_gym.train.trie import Segment
 
@@ -63,16 +63,18 @@ def expected(credits_: list[Credit]) -> Counter[tuple[tuple[int, ...], float, fl
     budget=st.sampled_from([8, 25, 60, 4096]),
     line=st.sampled_from([10, 40, 4096]),
     terms=st.sampled_from([None, 12, 40]),
+    multiple=st.sampled_from([1, 8, 32]),
 )
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_token_once_with_its_own_past(
-    gardeners: Any, seed: int, budget: int, line: int, terms: int | None
+    gardeners: Any, seed: int, budget: int, line: int, terms: int | None, multiple: int
 ) -> None:
     garden = gardeners(seed)
     for _ in range(3):
         garden.wild()
     credits_ = credit(garden.trees)
-    batches, stats = pack(credits_, Layout(token_budget=budget, row_tokens=line, term_budget=terms))
+    layout = Layout(token_budget=budget, row_tokens=line, term_budget=terms, multiple=multiple)
+    batches, stats = pack(credits_, layout)
     assert trained(batches) == expected(credits_)
     alone = max(len(t.action_ids) for made in credits_ for t in made.tree.turns) * 8
     assert terms is None or all(len(batch.behaviour) <= max(terms, alone) for batch in batches)
@@ -174,6 +176,27 @@ def test_padding_is_seen_by_nobody_and_sees_itself() -> None:
         assert not mask[i, :size, size:].any()
         assert mask[i, size:, size:].equal(torch.eye(8 - size, dtype=torch.bool))
         assert not mask[i, size:, :size].any()
+
+
+@pytest.mark.parametrize(
+    ("budget", "widths"), [(24, [(3, 8)]), (23, [(2, 8), (1, 8)]), (8, [(1, 8)] * 3), (7, [(1, 8)] * 3)]
+)
+def test_a_budget_counts_rows_as_long_as_they_are_made(budget: int, widths: list[tuple[int, int]]) -> None:
+    index = np.arange(5)
+    line = Row(index, index, np.full(5, 5), index - 1, index[1:], np.zeros((9, 4)))
+    groups = batched([line] * 3, budget, multiple=8)
+    assert [tuple(stack(group, multiple=8).token_ids.shape) for group in groups] == widths
+
+
+def test_a_full_row_stays_in_the_budget_when_it_is_rounded_up(gardeners: Any) -> None:
+    garden = gardeners(0, tokens=(2, 3))
+    for _ in range(40):
+        tree = garden.plant()
+        garden.play(tree, True)
+        garden.play(tree, False)
+    for budget in (60, 64, 100):
+        batches, _ = pack(credit(garden.trees), Layout(token_budget=budget, row_tokens=budget, multiple=32))
+        assert all(batch.computed <= budget for batch in batches)
 
 
 def test_an_action_without_a_context_is_refused(gardener: Any) -> None:

@@ -103,8 +103,9 @@ def pack(credits_: Sequence[Credit], layout: Layout) -> tuple[list[MicroBatch], 
     tries = [segments(c, number=number, keep_weighted=keep) for number, c in enumerate(credits_)]
     leaf_by_leaf = (chain(c, b, number=number, keep_weighted=keep) for number, c, b in alone)
     rows = _rows(tries, layout) if layout.packed else leaf_by_leaf
-    groups = batched(rows, layout.token_budget, terms=layout.term_budget)
-    batches = [stack(group, multiple=layout.multiple, chains=not layout.packed) for group in groups]
+    multiple = layout.multiple
+    groups = batched(rows, layout.token_budget, terms=layout.term_budget, multiple=multiple)
+    batches = [stack(group, multiple=multiple, chains=not layout.packed) for group in groups]
     return batches, PackStats(
         raw=sum(len(credit.tree.tokens(branch.leaf)) for _, credit, branch in alone),
         unique=sum(len(segment.token_ids) for trie in tries for segment in trie),
@@ -114,8 +115,9 @@ def pack(credits_: Sequence[Credit], layout: Layout) -> tuple[list[MicroBatch], 
 
 def _rows(tries: Iterable[Sequence[Segment]], layout: Layout) -> list[Row]:
     """Tries, longest first, each into the first row that has room."""
-    room = min(layout.row_tokens, layout.token_budget), layout.term_budget or math.inf
-    pieces = [p for trie in tries for p in split(trie, layout.token_budget, terms=layout.term_budget)]
+    budget = max(1, layout.token_budget // layout.multiple) * layout.multiple
+    room = min(layout.row_tokens, budget), layout.term_budget or math.inf
+    pieces = [p for trie in tries for p in split(trie, budget, terms=layout.term_budget)]
     filled: list[tuple[int, int]] = []
     rows: list[list[Sequence[Segment]]] = []
     for (tokens, terms), piece in sorted(((size(p), p) for p in pieces), key=lambda pair: -pair[0][0]):
@@ -130,24 +132,31 @@ def _rows(tries: Iterable[Sequence[Segment]], layout: Layout) -> list[Row]:
     return [row(content) for content in rows]
 
 
-def batched(rows: Iterable[Row], budget: int, *, terms: int | None = None) -> list[list[Row]]:
-    """Rows, longest first, in groups of at most `budget` tokens, padding included, at most `terms` of them
-    trained; a row that exceeds them is alone."""
+def batched(
+    rows: Iterable[Row], budget: int, *, terms: int | None = None, multiple: int = 1
+) -> list[list[Row]]:
+    """Rows, longest first, in groups of at most `budget` tokens, padding to a `multiple` included, at most
+    `terms` of them trained; a row that exceeds them is alone."""
     groups: list[list[Row]] = []
     most = math.inf if terms is None else terms
     for made in sorted(rows, key=len, reverse=True):
         last = groups[-1] if groups else []
         trained = sum(len(each.trained) for each in last) + len(made.trained)
-        if not last or len(last[0]) * (len(last) + 1) > budget or trained > most:
+        if not last or _width(last, multiple) * (len(last) + 1) > budget or trained > most:
             groups.append([])
         groups[-1].append(made)
     return groups
 
 
+def _width(rows: Sequence[Row], multiple: int) -> int:
+    """How long each of these rows is in a micro-batch of them."""
+    return -(-max(len(made) for made in rows) // multiple) * multiple
+
+
 def stack(rows: Sequence[Row], *, multiple: int = 1, chains: bool = False) -> MicroBatch:
     """Rows as one micro-batch, padded to the longest, rounded up to a `multiple`. Padding sees only
     itself."""
-    width = -(-max(len(made) for made in rows) // multiple) * multiple
+    width = _width(rows, multiple)
     tokens, positions = (np.zeros((len(rows), width), dtype=np.int64) for _ in range(2))
     end = np.tile(np.arange(1, width + 1), (len(rows), 1))
     predictor, target = [], []
