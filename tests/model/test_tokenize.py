@@ -61,6 +61,37 @@ def test_a_vocabulary_that_reads_a_control_token_as_a_word_is_made_to_spell_it()
     assert tokenizer.encode("a</s>b</s>") == spelled
 
 
+def spelling(control: str, *, words: str = "ab") -> tuple[HFTokenizer, dict[str, int]]:
+    """A vocabulary of the letters of `control` and `words` that would rather read the whole of `control`."""
+    letters = sorted({*control, *words})
+    pieces = [("<unk>", -9.0), *((c, -2.0) for c in letters if c != control), (control, 0.0)]
+    unigram = Tokenizer(models.Unigram(pieces, 0))
+    unigram.add_special_tokens([AddedToken(control, special=True, normalized=False)])
+    known = {c: unigram.token_to_id(c) for c in letters}
+    return HFTokenizer(unigram, eos_id=unigram.token_to_id(control)), known
+
+
+@pytest.mark.parametrize("control", ["</s>", "aa", "abab"])
+@given(data=st.data())
+def test_control_tokens_are_spelled_wherever_they_stand(control: str, data: st.DataObject) -> None:
+    tokenizer, letter = spelling(control)
+    text = "".join(data.draw(st.lists(st.sampled_from([control, *letter]))))
+    assert tokenizer.encode(text) == [letter[c] for c in text]
+
+
+def test_a_page_full_of_control_tokens_is_spelled() -> None:
+    tokenizer, letter = spelling("</s>")
+    page = "a</s>b" * 3000
+    assert tokenizer.encode(page) == [letter[c] for c in page]
+    tokenizer, letter = spelling("aaaaaaaaaaaaaaaaaaaaaaaa")
+    assert tokenizer.encode("a" * 5000) == [letter["a"]] * 5000
+
+
+def test_a_control_token_of_one_character_is_dropped() -> None:
+    tokenizer, letter = spelling("a", words="ab")
+    assert tokenizer.encode("baabab" * 1000) == [letter["b"]] * 3000
+
+
 def test_what_cannot_be_spelled_is_escaped_not_dropped() -> None:
     tokenizer = holed()
     assert tokenizer.decode(tokenizer.encode("a\ud800b")) == "a\\ud800b"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from tokenizers import Tokenizer, decoders
@@ -14,6 +15,9 @@ from transformers import AutoTokenizer
 
 from trace_gym.core.errors import ModelFailed, boundary
 from trace_gym.model.quiet import quiet
+
+MOST_BREAKS = 16
+"""Breaking a word can bring out one that overlaps it, so as a rule no more often than words are long."""
 
 
 class HFTokenizer:
@@ -67,16 +71,24 @@ class HFTokenizer:
         return self._added[token]
 
     def _encode(self, text: str) -> list[int]:
-        """Encode; where a vocabulary reads a control token as a word of its own, break the word in two."""
-        encoding = self._backend.encode(text, add_special_tokens=False)
-        found: list[int] = encoding.ids
-        if self._control.isdisjoint(found):
-            return found
-        if len(text) < 2:
-            return [i for i in found if i not in self._control]
-        first = next(place for place, i in enumerate(found) if i in self._control)
-        middle = min(encoding.offsets[first][0] + 1, len(text) - 1)
-        return self._encode(text[:middle]) + self._encode(text[middle:])
+        """Encode; where a vocabulary reads control tokens as words of its own, break each word in two. Pieces
+        are broken again while that helps, then taken character by character, so that the time is linear."""
+        found: list[int] = []
+        waiting = [(text, 0)]
+        while waiting:
+            part, broken = waiting.pop()
+            encoding = self._backend.encode(part, add_special_tokens=False)
+            read: list[int] = encoding.ids
+            if self._control.isdisjoint(read):
+                found += read
+            elif len(part) < 2:
+                found += [i for i in read if i not in self._control]
+            else:
+                words = zip(read, encoding.offsets, strict=True)
+                starts = [start for i, (start, _) in words if i in self._control]
+                pieces = _broken(part, starts) if broken < MOST_BREAKS else list(part)
+                waiting += [(piece, broken + 1) for piece in reversed(pieces)]
+        return found
 
     def _spellable(self, text: str) -> str:
         """`text` with the characters that cannot be encoded written as backslash escapes."""
@@ -84,6 +96,12 @@ class HFTokenizer:
         if self._holes is None or self._holes.search(raw) is None:
             return raw.decode()
         return "".join(_escaped(raw.decode(), self._holes))
+
+
+def _broken(text: str, starts: Sequence[int]) -> list[str]:
+    """A text of at least two characters, cut after the first character of the words that start there."""
+    cuts = sorted({min(start + 1, len(text) - 1) for start in starts})
+    return [text[first:last] for first, last in pairwise([0, *cuts, len(text)])]
 
 
 def _escaped(text: str, holes: re.Pattern[bytes]) -> Iterator[str]:
