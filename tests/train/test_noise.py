@@ -33,13 +33,13 @@ def test_the_true_length_is_found_without_bias() -> None:
 
 
 def test_an_update_measures_before_it_steps(gardeners: Any, small_llama: Any) -> None:
-    """Measuring changes nothing that is learnt; one minibatch tells nothing."""
+    """Measuring changes nothing that is learnt; the one minibatch of a single tree tells nothing."""
     weights, told = [], []
-    for measured, minibatches in ((False, 2), (True, 2), (True, 1)):
+    for measured, trees in ((False, 6), (True, 6), (True, 1)):
         garden = gardeners(0)
-        for _ in range(6):
+        for _ in range(trees):
             garden.wild()
-        config = TrainConfig(lr=0.01, epochs=2, minibatches=minibatches, noise=measured)
+        config = TrainConfig(lr=0.01, epochs=2, minibatches=2, noise=measured)
         trainer = Trainer(small_llama(), config)
         told.append(trainer.update(garden.forest()))
         weights.append(torch.cat([p.detach().reshape(-1) for p in trainer.model.parameters()]))
@@ -48,3 +48,8 @@ def test_an_update_measures_before_it_steps(gardeners: Any, small_llama: Any) ->
     assert "gradient_noise" not in told[2]
     assert 0.0 < told[1]["gradient_noise"] <= 2.0 * told[1]["gradient_square"]
     assert told[0]["grad_norm"] == told[1]["grad_norm"]
+
+
+def test_the_noise_of_one_minibatch_is_refused() -> None:
+    with pytest.raises(ValueError, match="set minibatches to at least 2"):
+        TrainConfig(noise=True)

@@ -179,6 +179,19 @@ def test_gradients_that_are_not_numbers_are_not_applied(gardeners: Any, small_ll
     assert same(before, weights(trainer))
 
 
+def test_gradients_are_cut_to_a_length_or_not_at_all(gardeners: Any, small_llama: Any) -> None:
+    """Bounds of 0 and of more than any length are the same; with a large `eps` a cut gradient is another."""
+    weights = []
+    for longest in (0.0, 1e9, 1e-3):
+        trainer = Trainer(small_llama(), TrainConfig(lr=0.01, epochs=2, max_grad_norm=longest, eps=1e-3))
+        garden = gardeners(0)
+        garden.wild()
+        assert trainer.update(garden.forest())["grad_norm"] > 1e-3
+        weights.append(torch.cat([p.detach().reshape(-1) for p in trainer.model.parameters()]))
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
 def test_kl_holds_the_policy_near_where_it_began(gardeners: Any, small_llama: Any) -> None:
     (batch,), _ = pack(credit(wild(gardeners).trees), Layout())
     apart = []
@@ -311,6 +324,13 @@ def test_resuming_from_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
 def test_unknown_choices_name_the_nearest(options: dict[str, Any], told: str) -> None:
     with pytest.raises(UnknownName, match=told):
         TrainConfig(**options)
+
+
+@pytest.mark.parametrize("loss", ["cispo", "dppo"])
+def test_a_dual_clip_that_changes_nothing_is_refused(loss: str) -> None:
+    with pytest.raises(ValueError, match=f"dual_clip changes nothing about the loss '{loss}'"):
+        TrainConfig(loss=loss, dual_clip=3.0)
+    assert TrainConfig(loss=loss).clip.dual is None
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,13 @@ def test_barren_counts_steps_in_a_row() -> None:
     assert heard == [False, False, False, False, False, True, False, False]
 
 
+@pytest.mark.parametrize("limit", [1, 20, 21, 50])
+def test_barren_waits_for_as_many_steps_as_it_is_told(limit: int) -> None:
+    dogs = Watchdogs(WatchConfig(barren_limit=limit))
+    heard = [bool(dogs.look({"train/contrast_trees": 0.0})) for _ in range(60)]
+    assert heard.index(True) + 1 == limit
+
+
 def test_a_lasting_trouble_is_told_once_but_stops_always() -> None:
     warned, stopped = Watchdogs(WatchConfig(kl="warn")), Watchdogs(WatchConfig(kl="stop"))
     bad, good = {"train/approx_kl": 9.0}, {"train/approx_kl": 0.0}

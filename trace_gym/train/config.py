@@ -40,13 +40,14 @@ class TrainConfig:
 
     Credit: `advantage`, `token_weight`, `whiten` (None: as the advantage rule has it),
     `balance` (advantages of a tree add up to zero over its tokens), `discount` a turn of rules that credit
-    turns one by one (`checks`). Loss: `loss` by name;
-    `clip_low`, `clip_high` replace its own trust region, `dual_clip` adds the third bound; `kl` weighs the
-    divergence from the weights that training began with; `response_tokens` is L_max of losses that divide
-    by it. `correction` bounds, by name, what the sampler's own arithmetic can do; `correction_low` and
-    `correction_high` replace its bounds. Steps: each forest is passed `epochs` times in `minibatches` of
-    whole trees; the rate rises to `lr` over `warmup_steps` optimiser steps, and over the next `decay_steps`
-    (0: never) falls along a straight line to a tenth of it. `temperature` is the one the policy samples at.
+    turns one by one (`checks`). Loss: `loss` by name; `clip_low`, `clip_high` replace its own trust region,
+    `dual_clip` adds the third bound (cispo and dppo, which bound failures in ways of their own, take none);
+    `kl` weighs the divergence from the weights that training began with; `response_tokens` is L_max of losses
+    that divide by it. `correction` bounds, by name, what the sampler's own arithmetic can do;
+    `correction_low` and `correction_high` replace its bounds. Steps: each forest is passed `epochs` times in
+    `minibatches` of whole trees; the rate rises to `lr` over `warmup_steps` optimiser steps, and over the
+    next `decay_steps` (0: never) falls along a straight line to a tenth of it. A gradient longer than
+    `max_grad_norm` is cut to that length (0: never). `temperature` is the one the policy samples at.
 
     `old_logprobs`: "recompute" takes the denominators of the ratio from the trainer before its first step, so
     that differences of arithmetic between sampler and trainer cannot pass for a change of policy (it costs
@@ -58,7 +59,7 @@ class TrainConfig:
     computed in; weights are float32 in any case. `lean` computes activations twice to keep few of them in
     memory. With a `lora_rank` only adapters of that rank are trained, their part weighted by `lora_alpha`
     (None: twice the rank) over the rank. With `noise` the spread of the gradient over minibatches is measured
-    before the first step, which costs a pass over the forest.
+    before the first step, which costs a pass over the forest; it takes at least two `minibatches`.
 
     `replay`: the trees of so many steps before are trained on again with every forest, with `replay_gains`
     only the turns that are to be made likelier; needs `old_logprobs` "behaviour".
@@ -129,6 +130,10 @@ class TrainConfig:
                 "replay trains on trees that older weights sampled, so the ratio must be to those; set "
                 "old_logprobs to 'behaviour'"
             )
+        if self.noise and self.minibatches < 2:
+            raise ValueError("noise is the spread over minibatches; set minibatches to at least 2")
+        if self.dual_clip is not None and not self.rule.heeds_dual:
+            raise ValueError(f"dual_clip changes nothing about the loss {self.loss!r}; leave it out")
         if self.replay_gains and not self.replay:
             raise ValueError("replay_gains is about replayed trees; set replay to at least 1")
         low, high = self.correction_bounds

@@ -92,12 +92,13 @@ class Loss:
     """A loss by name. `per`: the sum over tokens is divided by their total weight ("token"), by tasks times
     the longest response there can be ("length", free of length bias), or each branch is averaged over its own
     tokens first and the sum divided by tasks ("branch"). `level`: whose ratio is clipped, the token's or the
-    branch's."""
+    branch's. `heeds_dual`: does the third bound of a clip change anything?"""
 
     surrogate: Surrogate
     clip: Clip
     per: Literal["token", "length", "branch"]
     level: Literal["token", "branch"] = "token"
+    heeds_dual: bool = True
 
 
 LOSSES: Mapping[str, Loss] = {
@@ -106,8 +107,8 @@ LOSSES: Mapping[str, Loss] = {
     "dapo": Loss(clipped, Clip(0.2, 0.28), "token"),
     "drgrpo": Loss(clipped, Clip(0.2, 0.2), "length"),
     "gspo": Loss(replayed, Clip(3e-4, 4e-4), "branch", "branch"),
-    "cispo": Loss(cispo, Clip(1.0, 4.0), "token"),
-    "dppo": Loss(dppo, Clip(0.2, 0.2), "token"),
+    "cispo": Loss(cispo, Clip(1.0, 4.0), "token", heeds_dual=False),
+    "dppo": Loss(dppo, Clip(0.2, 0.2), "token", heeds_dual=False),
 }
 """PPO; GRPO (arXiv 2402.03300): the mean over each branch's tokens; DAPO (arXiv 2503.14476): asymmetric clip,
 mean over tokens; Dr.GRPO (arXiv 2503.20783): sum over tokens divided by B * L_max; GSPO (arXiv 2507.18071):

@@ -219,9 +219,9 @@ class Trainer:
         return found
 
     def _noise(self, shares: Sequence[Share]) -> dict[str, float]:
-        """The noise of the gradient before the first step, from its minibatches. Of several processes none
-        sees the whole of one."""
-        if self._world.size > 1:
+        """The noise of the gradient before the first step, from at least two minibatches. Of several
+        processes none sees the whole of one."""
+        if self._world.size > 1 or len(shares) < 2:
             return {}
         parts = []
         for share in shares:
@@ -237,7 +237,8 @@ class Trainer:
             return
         self._optimizer.zero_grad(set_to_none=True)
         self._passes.gradient(share, tally)
-        length = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm)
+        longest = self.config.max_grad_norm or torch.inf
+        length = torch.nn.utils.clip_grad_norm_(self.model.parameters(), longest)
         norm = float(whole(length))
         tally.passes += 1
         if not np.isfinite(norm):

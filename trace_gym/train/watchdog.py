@@ -18,7 +18,8 @@ Action: TypeAlias = Literal["off", "warn", "stop"]
 GAPS: Mapping[str, float] = {"float64": 1e-3, "float32": 1e-3, "bfloat16": 0.05}
 """By the coarser precision of sampler and trainer: how far apart their log-probs may be, mean in nats."""
 MEMORY, LEAST = 20, 3
-"""Steps that are remembered, and how many there must be before a step is compared with them."""
+"""Steps that are remembered, more where `barren_limit` is more, and how many there must be before a step is
+compared with them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +112,8 @@ class Watchdogs:
                 found.append(Alarm(watch, action == "stop", text))
         for name in REMEMBERED:
             if name in metrics and math.isfinite(metrics[name]):
-                self.past[name] = [*self.past.get(name, []), metrics[name]][-MEMORY:]
+                most = max(MEMORY, self.config.barren_limit) if name == CONTRAST else MEMORY
+                self.past[name] = [*self.past.get(name, []), metrics[name]][-most:]
         return found
 
     def usual(self, name: str) -> float | None:
@@ -167,9 +169,8 @@ def _stale(dogs: Watchdogs, metrics: Mapping[str, float]) -> str | None:
 
 
 def _barren(dogs: Watchdogs, metrics: Mapping[str, float]) -> str | None:
-    past = [*dogs.past.get("train/contrast_trees", []), metrics.get("train/contrast_trees", 1.0)]
-    recent = past[-min(dogs.config.barren_limit, MEMORY) :]
-    if len(recent) < min(dogs.config.barren_limit, MEMORY) or any(recent):
+    recent = [*dogs.past.get(CONTRAST, []), metrics.get(CONTRAST, 1.0)][-dogs.config.barren_limit :]
+    if len(recent) < dogs.config.barren_limit or any(recent):
         return None
     return (
         f"all advantages of the last {len(recent)} steps were zero, no tree had anything to compare; the "
@@ -226,7 +227,8 @@ def _gamed(dogs: Watchdogs, metrics: Mapping[str, float]) -> str | None:
     )
 
 
-REMEMBERED = ("train/entropy", "train/grad_norm", "train/contrast_trees", "progress_bare", "success_bare")
+CONTRAST = "train/contrast_trees"
+REMEMBERED = ("train/entropy", "train/grad_norm", CONTRAST, "progress_bare", "success_bare")
 """Metrics whose past is kept."""
 WATCHES: Mapping[str, Judge] = {
     "parity": _parity,
