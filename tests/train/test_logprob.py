@@ -15,6 +15,10 @@ from transformers import (
     MambaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen2MoeConfig,
+    Qwen2MoeForCausalLM,
     Qwen3Config,
     Qwen3ForCausalLM,
 )
@@ -53,6 +57,7 @@ def compare(model: Any, tree: Any, *, packed: bool, temperature: float = 1.0) ->
 
 
 def models() -> dict[str, Any]:
+    """Qwen2-MoE writes a window of 0 for none, and of this Qwen2 no layer has the window that it names."""
     shape = {"vocab_size": 31, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
     torch.manual_seed(0)
     wide = {**shape, "intermediate_size": 32, "num_key_value_heads": 1, "initializer_range": 0.3}
@@ -64,6 +69,12 @@ def models() -> dict[str, Any]:
         ),
         "bloom": BloomForCausalLM(BloomConfig(vocab_size=31, hidden_size=16, n_layer=2, n_head=2)),
         "mistral": MistralForCausalLM(MistralConfig(**wide, sliding_window=20)),
+        "qwen2_moe": Qwen2MoeForCausalLM(
+            Qwen2MoeConfig(**wide, num_experts=2, num_experts_per_tok=1, moe_intermediate_size=16)
+        ),
+        "qwen2": Qwen2ForCausalLM(
+            Qwen2Config(**wide, use_sliding_window=True, sliding_window=8, max_window_layers=2)
+        ),
     }
 
 
@@ -73,7 +84,7 @@ def test_llama(gardener: Any, small_llama: Any, packed: bool, temperature: float
     assert compare(small_llama(), gardener.wild(), packed=packed, temperature=temperature) < 1e-5
 
 
-@pytest.mark.parametrize("name", ["qwen3", "gpt2"])
+@pytest.mark.parametrize("name", ["qwen3", "gpt2", "qwen2_moe", "qwen2"])
 def test_other_architectures(gardener: Any, name: str) -> None:
     model = models()[name]
     assert LogprobKernel(model, packed=True).mask_free

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 import torch
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
 
 class Outlook(NamedTuple):
@@ -85,14 +85,25 @@ def masks(
     if seen is not None:
         full = full & seen[:, None]
     config = model.config.get_text_config()
-    window: int | None = getattr(config, "sliding_window", None)
-    kinds = set(getattr(config, "layer_types", None) or ["sliding_attention"])
-    if window is None or "sliding_attention" not in kinds:
+    window = window_of(config)
+    if window is None:
         return _as_wanted(model, full)
     near = full & (place > at[:, :, None] - window)[:, None]
-    if kinds == {"sliding_attention"}:
+    if _kinds(config) == {"sliding_attention"}:
         return _as_wanted(model, near)
     return {"full_attention": _as_wanted(model, full), "sliding_attention": _as_wanted(model, near)}
+
+
+def window_of(config: PreTrainedConfig) -> int | None:
+    """How many tokens back, its own counted, a layer with a sliding window sees; None if none has one. Some
+    models write 0 for none."""
+    window: int | None = getattr(config, "sliding_window", None)
+    return window if window and "sliding_attention" in _kinds(config) else None
+
+
+def _kinds(config: PreTrainedConfig) -> set[str]:
+    """The kinds of attention of the model's layers; where it does not say, they are alike."""
+    return set(getattr(config, "layer_types", None) or ["sliding_attention"])
 
 
 def _as_wanted(model: PreTrainedModel, mask: torch.Tensor) -> torch.Tensor:

@@ -22,7 +22,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from trace_gym.core.episode import Actor, Turn
 from trace_gym.core.errors import BadConfig, boundary
 from trace_gym.core.tokens import floats, ids
-from trace_gym.model.outlook import ends_alone
+from trace_gym.model.outlook import ends_alone, window_of
 from trace_gym.model.quiet import quiet
 from trace_gym.train.attention import TREE_ATTENTION, dense, install, planned
 from trace_gym.train.flex import TILE
@@ -69,7 +69,7 @@ class LogprobKernel:
         self._bfloat16 = False
         text = model.config.get_text_config()
         self._vocab_size: int = text.vocab_size
-        self._window: int | None = getattr(text, "sliding_window", None)
+        self._window = window_of(text)
         self._head: Module | None = model.get_output_embeddings()  # type: ignore[no-untyped-call]
         self._head = self._head if self._head_is_bare() else None
         self._piece = max(1, logits // self._vocab_size)
