@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from transformers import LlamaForCausalLM
 
-from trace_gym.core.errors import ContextExceeded, ModelFailed
+from trace_gym.core.errors import BadConfig, ContextExceeded, ModelFailed
 from trace_gym.core.policy import Checkpoint, Completion, Finish, Policy, SampleRequest
 from trace_gym.core.tokens import ids
 from trace_gym.model.load import LoadedModel, load_model
@@ -133,6 +135,32 @@ def test_hidden_states_are_those_of_the_prompts_end(policy: TorchPolicy, loaded:
         assert hidden == pytest.approx(expected, abs=1e-5)
         assert completion.hidden == pytest.approx(expected, abs=1e-5)
         assert hidden.dtype == np.float32
+
+
+def test_the_context_ends_where_positions_become_unsteady(
+    loaded: LoadedModel, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Up to there a request is answered the same in any company, across the lengths of both."""
+    config = copy.deepcopy(loaded.model.config)
+    scaling = {"short_factor": [1.0] * 4, "long_factor": [2.0, 3.0, 4.0, 5.0], "factor": 2.0}
+    config.rope_parameters = {
+        **{"rope_type": "longrope", "rope_theta": 1e4, "original_max_position_embeddings": 64},
+        **scaling,
+    }
+    torch.manual_seed(0)
+    stretched = LoadedModel(LlamaForCausalLM(config).eval(), loaded.tokenizer, loaded.path)
+    requests = [request(1, length=20), request(2, length=60, max_tokens=50)]
+    with TorchPolicy(stretched) as policy:
+        assert policy.context_size == 64
+        together = asyncio.run(sample_all(policy, requests))
+    assert "the context is cut to 64 of 128 tokens" in caplog.text
+    assert [len(each.token_ids) for each in together] == [6, 4]
+    for asked, got in zip(requests, together, strict=True):
+        assert got.logprobs == pytest.approx(teacher(stretched, asked, got.token_ids.tolist()), abs=1e-5)
+    with pytest.raises(BadConfig, match="a context of 65 tokens is too large: beyond 64"):
+        TorchPolicy(stretched, context_size=65)
+    with TorchPolicy(stretched, context_size=32) as policy:
+        assert policy.context_size == 32
 
 
 def test_the_context_bounds_prompt_and_completion(policy: TorchPolicy) -> None:

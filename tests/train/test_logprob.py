@@ -11,6 +11,8 @@ from transformers import (
     BloomForCausalLM,
     GPT2Config,
     GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
     MambaConfig,
     MambaForCausalLM,
     MistralConfig,
@@ -191,6 +193,30 @@ def test_trees_deeper_than_a_sliding_window_are_refused(gardener: Any) -> None:
     gardener.play(tree, False, turns=12)
     with pytest.raises(BadConfig, match="window of 20 tokens; set packed = false"):
         compare(models()["mistral"], tree, packed=True)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_sequences_longer_than_positions_are_steady_are_refused(gardeners: Any, packed: bool) -> None:
+    """Up to there it matters nothing what else is in a micro-batch."""
+    kind = {"rope_type": "longrope", "rope_theta": 1e4, "factor": 4.0, "original_max_position_embeddings": 64}
+    kind |= {"short_factor": [1.0] * 4, "long_factor": [2.0, 3.0, 4.0, 5.0]}
+    shape = {"vocab_size": 31, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2}
+    config = LlamaConfig(**shape, num_attention_heads=2, max_position_embeddings=256, rope_parameters=kind)
+    kernel = LogprobKernel(LlamaForCausalLM(config), packed=packed)
+    garden = gardeners(0, tokens=(10, 10))
+    for turns in (3, 1):
+        tree = garden.plant()
+        garden.play(tree, True, turns=turns)
+        garden.play(tree, False)
+    (together,), _ = pack(credit(garden.trees), Layout(packed=packed))
+    apart, _ = pack(credit(garden.trees[::-1]), Layout(packed=packed, token_budget=30))
+    with torch.no_grad():
+        found, expected = kernel(together), torch.cat([kernel(batch) for batch in apart])
+    assert torch.allclose(found.sort().values, expected.sort().values, atol=1e-5)
+    garden.play(garden.trees[0], False, turns=4)
+    (long,), _ = pack(credit(garden.trees), Layout(packed=packed))
+    with pytest.raises(BadConfig, match="80 tokens in a row are too many: beyond 64"):
+        kernel(long)
 
 
 def test_bfloat16_is_near(gardener: Any, small_llama: Any) -> None:

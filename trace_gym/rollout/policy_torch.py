@@ -13,18 +13,20 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import chain
+from logging import getLogger
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 
-from trace_gym.core.errors import ContextExceeded, ModelFailed, boundary
+from trace_gym.core.errors import BadConfig, ContextExceeded, ModelFailed, boundary
 from trace_gym.core.policy import Checkpoint, Completion, Finish, SampleRequest
 from trace_gym.core.tokens import FloatArray, IntArray, floats, ids
 from trace_gym.model.engine import Engine, Throughput
 from trace_gym.model.load import LoadedModel, Precision, exchange_weights, load_model
 from trace_gym.model.memory import vocabulary
+from trace_gym.model.rope import steady_length
 from trace_gym.model.row import Row
 from trace_gym.model.together import SHORT
 from trace_gym.rollout.answers import tell
@@ -49,6 +51,9 @@ class TorchPolicy:
     default to more on a GPU (8, about as long as a prefill, and no crowd; else 4 and a half). `threads` is
     torch's number of threads while it samples (see `Engine`); `dtype` and `device` are for a model named
     rather than loaded. Use it as a context manager, or `close` it.
+
+    The context is the model's, or as far as its positions are steady (see `model/rope.py`); BadConfig for a
+    `context_size` beyond that.
     """
 
     def __init__(
@@ -77,6 +82,13 @@ class TorchPolicy:
             raise ValueError(f"{loaded.path} does not say its context size; give context_size")
         self.model = loaded
         self.context_size = int(room)
+        steady = steady_length(loaded.model)
+        if steady is not None and self.context_size > steady:
+            why = f"beyond {steady} tokens the model's positions depend on what else is in the batch"
+            if context_size is not None:
+                raise BadConfig(f"a context of {context_size} tokens is too large: {why}")
+            getLogger(__name__).warning("the context is cut to %d of %d tokens: %s", steady, room, why)
+            self.context_size = steady
         self._version = version
         self._max_batch = max_batch
         gpu = loaded.model.device.type == "cuda"

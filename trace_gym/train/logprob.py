@@ -24,6 +24,7 @@ from trace_gym.core.errors import BadConfig, boundary
 from trace_gym.core.tokens import floats, ids
 from trace_gym.model.outlook import ends_alone, window_of
 from trace_gym.model.quiet import quiet
+from trace_gym.model.rope import steady_length
 from trace_gym.train.attention import TREE_ATTENTION, dense, install, planned
 from trace_gym.train.flex import TILE
 from trace_gym.train.pack import MicroBatch, stack
@@ -70,6 +71,7 @@ class LogprobKernel:
         text = model.config.get_text_config()
         self._vocab_size: int = text.vocab_size
         self._window = window_of(text)
+        self._steady = steady_length(model)
         self._head: Module | None = model.get_output_embeddings()  # type: ignore[no-untyped-call]
         self._head = self._head if self._head_is_bare() else None
         self._piece = max(1, logits // self._vocab_size)
@@ -87,9 +89,14 @@ class LogprobKernel:
     def __call__(self, batch: MicroBatch) -> Tensor:
         """Log-probs (K,) of the batch's trained tokens under the model at this temperature, float32 or wider.
 
-        Raises BadConfig where a packed tree is deeper than the model's sliding attention window.
+        Raises BadConfig where a packed tree is deeper than the model's sliding attention window, or a
+        sequence longer than its positions are steady (see `model/rope.py`).
         """
-        if not batch.chains and self._window and int(batch.position_ids.max()) >= self._window:
+        longest = batch.token_ids.shape[1] if batch.chains else int(batch.position_ids.max()) + 1
+        if self._steady is not None and longest > self._steady:
+            why = f"beyond {self._steady} the model's positions depend on what else is in the batch"
+            raise BadConfig(f"{longest} tokens in a row are too many: {why}; set policy.context to that")
+        if not batch.chains and self._window is not None and longest > self._window:
             window = f"a sliding attention window of {self._window} tokens"
             raise BadConfig(f"a tree is deeper than the model's {window}; set packed = false")
         return self._root(batch) if self._root is not None else self._compute(batch)
