@@ -8,7 +8,13 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, MambaConfig, MambaForCausalLM
+from transformers import (
+    AutoModelForCausalLM,
+    MambaConfig,
+    MambaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+)
 
 from trace_gym.core.episode import Actor, StopReason
 from trace_gym.core.errors import BadConfig, RunFolderError, UnknownName
@@ -203,6 +209,34 @@ def test_kl_holds_the_policy_near_where_it_began(gardeners: Any, small_llama: An
             trainer.update(wild(gardeners))
         apart.append(float((kernel(batch).detach() - before).square().mean()))
     assert apart[1] < 0.3 * apart[0]
+
+
+@pytest.mark.parametrize("loss", ["dapo", "gspo"])
+def test_trees_deeper_than_a_sliding_window_are_computed_by_branches(gardeners: Any, loss: str) -> None:
+    """Beside shallow ones that are packed, in steps that are those of leaf-by-leaf training."""
+    found = []
+    for packed in (True, False):
+        config = MistralConfig(
+            **{"vocab_size": 31, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2},
+            **{"num_attention_heads": 2, "num_key_value_heads": 1, "initializer_range": 0.3},
+            sliding_window=16,
+        )
+        torch.manual_seed(0)
+        options = {"loss": loss, "minibatches": 2, "packed": packed, "lr": 0.01, "eps": 1e-3}
+        trainer = Trainer(MistralForCausalLM(config), TrainConfig(**options))
+        garden = gardeners(0)
+        for turns in (2, 9, 2, 9):
+            tree = garden.plant()
+            first = garden.play(tree, True, turns=turns)
+            garden.play(tree, False, turns=turns)
+            garden.play(tree, False, turns=1, anchor=first[0])
+        metrics = trainer.update(garden.forest())
+        weights = torch.cat([p.detach().reshape(-1) for p in trainer.model.parameters()])
+        found.append((metrics, weights))
+    (mixed, now), (leaves, then) = found
+    assert mixed["tokens_computed"] < leaves["tokens_computed"]
+    assert mixed["grad_norm"] == pytest.approx(leaves["grad_norm"], rel=1e-4)
+    assert torch.allclose(now, then, atol=1e-5)
 
 
 def test_trees_are_dealt_whole_and_at_most_one_step_each(gardeners: Any, small_llama: Any) -> None:

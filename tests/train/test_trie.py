@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from trace_gym.core.episode import Actor
 from trace_gym.core.tokens import ids
 from trace_gym.train.credit import Credit, credit
-from trace_gym.train.trie import Segment, segments, split
+from trace_gym.train.trie import Segment, depth, segments, split
 
 
 def path_tokens(trie: list[Segment], at: int) -> list[int]:
@@ -133,3 +133,13 @@ def test_order_is_depth_first(gardeners: Any, seed: int) -> None:
         while at >= 0 and at != segment.parent:
             at = trie[at].parent
         assert at == segment.parent
+
+
+@given(seed=st.integers(0, 1000))
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_depth_is_the_longest_path(gardeners: Any, seed: int) -> None:
+    tree = gardeners(seed).wild()
+    trie = segments(one(tree))
+    trained = [n for n, turn in enumerate(tree.turns) if any(turn is s.turn for s in trie)]
+    assert depth(trie) == max(len(tree.tokens(n)) for n in trained)
+    assert depth([]) == 0

@@ -40,7 +40,8 @@ class LogprobKernel:
     """Computes log-probs with one model, always in evaluation mode.
 
     With `packed` the model is made to attend by a plan, without a (T, T) mask, where it can (`mask_free`);
-    where it cannot, trees cost dense masks and `reason` says what was in the way. That packing changes no
+    where it cannot, trees cost dense masks and `reason` says what was in the way; with a sliding `window`
+    they may be no deeper than it. That packing changes no
     log-prob is tried out on a small tree, in the weights' own precision, and BadConfig raised if it does.
     Only logits that predict a trained token are computed, at most `logits` at a time.
     `bfloat16` computes in it, whatever the weights; `lean` keeps no activations within layers and computes
@@ -70,16 +71,16 @@ class LogprobKernel:
         self._bfloat16 = False
         text = model.config.get_text_config()
         self._vocab_size: int = text.vocab_size
-        self._window = window_of(text)
+        self.window = window_of(text)
         self._steady = steady_length(model)
         self._head: Module | None = model.get_output_embeddings()  # type: ignore[no-untyped-call]
         self._head = self._head if self._head_is_bare() else None
         self._piece = max(1, logits // self._vocab_size)
         self._narrow = bfloat16
         self.mask_free = False
-        if self._window is not None:
-            self.reason = f"the model looks back no further than {self._window} tokens"
-        self.mask_free = packed and self._window is None and self._attends_mask_free()
+        if self.window is not None:
+            self.reason = f"the model looks back {self.window} tokens; deeper trees go branch by branch"
+        self.mask_free = packed and self.window is None and self._attends_mask_free()
         if packed and not self.mask_free:
             getLogger(__name__).warning("packed trees cost dense masks: %s", self.reason)
             if not self._packs(mask_free=False):
@@ -96,8 +97,8 @@ class LogprobKernel:
         if self._steady is not None and longest > self._steady:
             why = f"beyond {self._steady} the model's positions depend on what else is in the batch"
             raise BadConfig(f"{longest} tokens in a row are too many: {why}; set policy.context to that")
-        if not batch.chains and self._window is not None and longest > self._window:
-            window = f"a sliding attention window of {self._window} tokens"
+        if not batch.chains and self.window is not None and longest > self.window:
+            window = f"a sliding attention window of {self.window} tokens"
             raise BadConfig(f"a tree is deeper than the model's {window}; set packed = false")
         return self._root(batch) if self._root is not None else self._compute(batch)
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from trace_gym.train.credit import Credit
 from trace_gym.train.row import Row, chain, live, row
-from trace_gym.train.trie import Segment, segments, size, split
+from trace_gym.train.trie import Segment, depth, segments, size, split
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,9 +73,9 @@ class PackStats:
 class Layout:
     """How to lay out. A micro-batch has up to `token_budget` tokens, padding included, of which up to
     `term_budget` (None: any number) are trained: rows of up to `row_tokens` that hold several trees (a larger
-    tree has one to itself, and is split if it exceeds a budget), or, with `packed` False, rows of one branch
-    each. `keep_weighted`: compute tokens that carry a weight but no advantage. Row lengths are multiples of
-    `multiple`."""
+    tree has one to itself, and is split if it exceeds a budget), or, with `packed` False and of trees deeper
+    than `depth` tokens (None: of none), rows of one branch each. `keep_weighted`: compute tokens
+    that carry a weight but no advantage. Row lengths are multiples of `multiple`."""
 
     token_budget: int = 4096
     row_tokens: int = 4096
@@ -83,9 +83,10 @@ class Layout:
     keep_weighted: bool = False
     multiple: int = 1
     term_budget: int | None = None
+    depth: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("token_budget", "row_tokens", "multiple", "term_budget"):
+        for name in ("token_budget", "row_tokens", "multiple", "term_budget", "depth"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -101,11 +102,14 @@ def pack(credits_: Sequence[Credit], layout: Layout) -> tuple[list[MicroBatch], 
         if live(credit, branch, keep_weighted=keep).any()
     ]
     tries = [segments(c, number=number, keep_weighted=keep) for number, c in enumerate(credits_)]
-    leaf_by_leaf = (chain(c, b, number=number, keep_weighted=keep) for number, c, b in alone)
-    rows = _rows(tries, layout) if layout.packed else leaf_by_leaf
-    multiple = layout.multiple
-    groups = batched(rows, layout.token_budget, terms=layout.term_budget, multiple=multiple)
-    batches = [stack(group, multiple=multiple, chains=not layout.packed) for group in groups]
+    whole = [layout.packed and (layout.depth is None or depth(trie) <= layout.depth) for trie in tries]
+    rows = _rows([trie for trie, on in zip(tries, whole, strict=True) if on], layout)
+    leaves = [chain(c, b, number=n, keep_weighted=keep) for n, c, b in alone if not whole[n]]
+    batches = [
+        stack(group, multiple=layout.multiple, chains=chains)
+        for made, chains in ((rows, False), (leaves, True))
+        for group in batched(made, layout.token_budget, terms=layout.term_budget, multiple=layout.multiple)
+    ]
     return batches, PackStats(
         raw=sum(len(credit.tree.tokens(branch.leaf)) for _, credit, branch in alone),
         unique=sum(len(segment.token_ids) for trie in tries for segment in trie),

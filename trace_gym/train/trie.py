@@ -87,6 +87,14 @@ def size(trie: Sequence[Segment]) -> tuple[int, int]:
     return tokens, sum(len(segment.token_ids) for segment in trie if segment.turn is not None)
 
 
+def depth(trie: Sequence[Segment]) -> int:
+    """How many tokens its longest path has."""
+    ends: list[int] = []
+    for segment in trie:
+        ends.append((ends[segment.parent] if segment.parent >= 0 else 0) + len(segment.token_ids))
+    return max(ends, default=0)
+
+
 def split(trie: Sequence[Segment], budget: int, *, terms: int | None = None) -> list[list[Segment]]:
     """The trie as tries of at most `budget` tokens, at most `terms` of them trained (None: any number), cut
     at its forks, none of it lost.
