@@ -4,7 +4,7 @@ import pytest
 
 from trace_gym.core.budget import Budget
 from trace_gym.core.errors import BadConfig, UnknownName
-from trace_gym.schedule.catalogue import FORKS, METHODS, ROOTS, make, names, pair_of, spelled
+from trace_gym.schedule.catalogue import FORKS, METHODS, ROOTS, asks, make, names, pair_of, spelled
 from trace_gym.testing import Trial, check_scheduler
 
 SMALL = {
@@ -65,6 +65,18 @@ def test_rules_may_be_options(world) -> None:
     plain = make("treepo", {"forks": "none"}, seed=0)
     assert not plain.forks
     assert make("trace", {"roots": 8}, seed=0).pool_size == 8
+
+
+def test_a_number_of_roots_is_no_name_of_a_rule() -> None:
+    """`roots` names a rule or is TRACE's M; the second leaves TRACE its predictor."""
+    for name in ("trace", "trace+none", "trace_random_forks", "trace+treepo"):
+        assert asks(name, {})
+        assert asks(name, {"roots": 16})
+    assert asks("uniform", {"roots": "pcl"})
+    assert not asks("trace", {"roots": "uniform", "forks": "none"})
+    assert not asks("uniform", {})
+    with pytest.raises(UnknownName, match="unknown root rule 'trac'; did you mean 'trace'"):
+        asks("trace", {"roots": "trac"})
 
 
 def test_an_option_of_both_rules_goes_to_both(world) -> None:
