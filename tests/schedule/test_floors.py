@@ -52,6 +52,20 @@ def test_floors_hold_for_a_rule_that_bounds_itself() -> None:
     assert roots({"b": 0.25}, pool(a=GOOD, b=HOPELESS), limit=None) == {"a": 15, "b": 5}
 
 
+def test_floors_are_parts_of_what_a_rule_would_place_not_of_what_the_budget_pays() -> None:
+    """TRACE wants 16 of the 160 roots that are paid for, of which .3 are 4; whole groups of 4 make 8 of 9."""
+    candidates, purse = pool(a=GOOD, b=SOLVED), Budget(trajectories=480)
+    for name, options, least in (
+        ("trace", {"roots": 16}, {"a": 12, "b": 4}),
+        ("pcl", {"n": 4, "prompts": 8}, {"a": 20, "b": 8}),
+        ("vip", {"n": 4, "prompts": 8}, {"a": 20, "b": 8}),
+    ):
+        got: Counter[str] = Counter()
+        for grant in make(name, {**options, "floors": {"b": 0.3}}, seed=0).propose(candidates, purse):
+            got[candidates[grant.anchor.tree].suite] += grant.count
+        assert got == least, name
+
+
 def test_a_floor_that_is_met_changes_no_choice() -> None:
     candidates, rule = pool(a=GOOD, b=GOOD), TraceRoots()
     free = rule.choose(candidates, 20, step=0, rng=np.random.default_rng(0))

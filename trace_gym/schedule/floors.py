@@ -36,11 +36,11 @@ def choose_above(
     rng: np.random.Generator,
 ) -> Sequence[Choice]:
     """What `rule` chooses, unless that gives a suite of the pool less than its floor of these roots (rounded
-    down): then it chooses among the suite's own candidates within that part of the limit, and among the
-    others' within the rest."""
+    down): then it chooses among the suite's own candidates within that part, and among the others' within the
+    rest. The parts are of the limit, or of what the rule chose where it has a bound of its own."""
     chosen = rule.choose(pool, limit, step=step, rng=rng)
     total, suites = sum(choice.count for choice in chosen), {c.index: c.suite for c in pool}
-    whole = total if limit is None else limit
+    whole = limit if limit is not None and rule.pool_size is None else total
     kept: dict[str, int] = {}
     while True:
         got: Counter[str] = Counter()
