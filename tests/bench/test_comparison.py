@@ -91,6 +91,45 @@ def test_without_the_baseline_nothing_is_paired() -> None:
     assert found.json()["rows"][0]["success"] == {"mean": 0.5, "interval": None, "seeds": 1}
 
 
+@pytest.mark.parametrize("base", ["uniform", "uniform?train.lr=1e-4&n=4"])
+def test_the_only_uniform_is_the_baseline_however_it_is_spelled(base: str) -> None:
+    found = compare([cell(base, 0, 0.1, 0.5), cell("trace?n=4", 0, 0.1, 0.6)])
+    assert (found.baseline, found.unpaired, found.target) == (base, None, 0.5)
+    trace, uniform = found.rows
+    assert (trace.paired.mean, uniform.paired.mean) == (pytest.approx(0.1), 0.0)
+    assert uniform.reach["tokens"].share == 1.0
+    assert found.json()["baseline"] == base
+
+
+def test_uniform_as_it_is_comes_before_uniform_with_options() -> None:
+    assert compare([cell("uniform?n=4", 0, 0.1, 0.5), cell("uniform", 0, 0.1, 0.6)]).baseline == "uniform"
+
+
+@pytest.mark.parametrize(
+    ("methods", "wanted", "why"),
+    [
+        (("trace",), None, "nothing is paired: no method is 'uniform'"),
+        (("uniform?n=4", "uniform?n=8"), None, "nothing is paired: several methods are 'uniform'"),
+        (("uniform", "trace"), "pcl", "nothing is paired: no method is 'pcl'"),
+    ],
+)
+def test_why_nothing_is_paired_is_said(methods: tuple[str, ...], wanted: str | None, why: str) -> None:
+    found = compare([cell(method, 0, 0.1, 0.5) for method in methods], baseline=wanted)
+    assert found.baseline is None
+    assert found.json()["unpaired"].startswith(why)
+    assert all(row.paired is None for row in found.rows)
+
+
+def test_any_method_may_be_the_baseline() -> None:
+    cells = [cell("uniform?n=4", 0, 0.1, 0.5), cell("uniform?n=8", 0, 0.1, 0.6)]
+    found = compare(cells, baseline="uniform?n=8")
+    assert found.baseline == "uniform?n=8"
+    assert {row.method: row.paired.mean for row in found.rows} == {
+        "uniform?n=8": 0.0,
+        "uniform?n=4": pytest.approx(-0.1),
+    }
+
+
 def test_curves_of_seeds_are_averaged_at_equal_cost(found: Comparison) -> None:
     cost, mean, low, high = averaged(found.curves["uniform"], "tokens")
     assert (cost[0], cost[-1]) == (0.0, 200.0)

@@ -117,6 +117,8 @@ def test_schedulers_are_refused_before_anything_runs(run: Run, tmp_path: Path) -
     assert (
         run(*paid, "--methods", "unifrom").sentence(2).startswith("unknown scheduler 'unifrom'; did you mean")
     )
+    other = run(*paid, "--methods", "uniform,trace", "--baseline", "trac")
+    assert other.sentence(2) == "unknown baseline 'trac'; did you mean 'trace'?"
     assert run(*paid, "--budget", "miles=3").sentence(2).startswith("unknown budget unit 'miles'")
     assert run(*paid, "--tune", "lr").sentence(2).startswith("a grid is written KEY=VALUE,VALUE")
     (tmp_path / "settings.toml").write_text("tuned_on = [1]\n")

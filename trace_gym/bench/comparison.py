@@ -72,16 +72,21 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All rows, the best first, and the curves they were read off: by method, one a seed."""
+    """All rows, the best first, and the curves they were read off: by method, one a seed. Rows are paired
+    with those of `baseline`; where that is None, `unpaired` says why."""
 
     rows: tuple[Row, ...]
     curves: Mapping[str, Sequence[Sequence[Point]]]
     ratios: Mapping[str, Sequence[Sequence[float]]]
     target: float | None
+    baseline: str | None = None
+    unpaired: str | None = None
 
     def json(self) -> dict[str, Any]:
         """Rows and curves as JSON data."""
         return {
+            "baseline": self.baseline,
+            "unpaired": self.unpaired,
             "target": self.target,
             "rows": [row.json() for row in self.rows],
             "curves": {
@@ -91,15 +96,17 @@ class Comparison:
         }
 
 
-def compare(cells: Sequence[Mapping[str, Any]], *, baseline: str = BASELINE) -> Comparison:
-    """The comparison of finished cells; without the baseline among them nothing is paired."""
+def compare(cells: Sequence[Mapping[str, Any]], *, baseline: str | None = None) -> Comparison:
+    """The comparison of finished cells with the method `baseline` (None: the one that `found_baseline`
+    finds); without it among them nothing is paired."""
     by_method: dict[str, dict[int, Mapping[str, Any]]] = {}
     for cell in cells:
         by_method.setdefault(cell["method"], {})[cell["seed"]] = cell
     curves = {
         method: {seed: points(cell["curve"]) for seed, cell in of.items()} for method, of in by_method.items()
     }
-    base = curves.get(baseline, {})
+    name, unpaired = found_baseline(list(by_method), baseline)
+    base = {} if name is None else curves[name]
     target = fmean(curve[-1].success for curve in base.values()) if base else None
     rows = [_row(method, of, curves[method], base) for method, of in by_method.items()]
     rows.sort(key=lambda row: -(row.success.mean if row.success else 0.0))
@@ -111,7 +118,23 @@ def compare(cells: Sequence[Mapping[str, Any]], *, baseline: str = BASELINE) -> 
             for method, of in by_method.items()
         },
         target,
+        name,
+        unpaired,
     )
+
+
+def found_baseline(methods: Sequence[str], wanted: str | None = None) -> tuple[str | None, str | None]:
+    """What the others are compared with, or None and why: the method `wanted`; else `uniform` as it is, else
+    the only method that is `uniform` with options."""
+    if wanted is not None:
+        return (wanted, None) if wanted in methods else (None, f"nothing is paired: no method is {wanted!r}")
+    if BASELINE in methods:
+        return BASELINE, None
+    with_options = [method for method in methods if method.partition("?")[0] == BASELINE]
+    if len(with_options) == 1:
+        return with_options[0], None
+    lacking = "several methods are" if with_options else "no method is"
+    return None, f"nothing is paired: {lacking} {BASELINE!r}; add it, or say which is the baseline"
 
 
 def _row(

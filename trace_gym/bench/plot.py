@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from trace_gym.bench.comparison import BASELINE, Comparison
+from trace_gym.bench.comparison import Comparison
 from trace_gym.bench.curve import AXES, Point, success_at
 from trace_gym.core.errors import MissingExtra
 
@@ -49,7 +49,7 @@ def _success(comparison: Comparison, pyplot: Any, title: str) -> Any:
             if not curves:
                 continue
             cost, mean, low, high = averaged(curves, axis)
-            style = _style(row.method, place)
+            style = _style(place, base=row.method == comparison.baseline)
             panel.plot(cost, mean, label=row.method, **style)
             if len(curves) > 1:
                 panel.fill_between(cost, low, high, color=style["color"], alpha=0.12, linewidth=0)
@@ -73,7 +73,8 @@ def _ratio(comparison: Comparison, pyplot: Any, title: str) -> Any:
             continue
         length = min(map(len, runs))
         mean = np.mean([run[:length] for run in runs], axis=0)
-        panel.plot(np.arange(1, length + 1), mean, label=row.method, **_style(row.method, place))
+        style = _style(place, base=row.method == comparison.baseline)
+        panel.plot(np.arange(1, length + 1), mean, label=row.method, **style)
     panel.set_xlabel("step")
     panel.set_ylabel("effective ratio")
     panel.set_ylim(0.0, 1.0)
@@ -102,7 +103,7 @@ def averaged(curves: Sequence[Sequence[Point]], axis: str) -> tuple[Any, Any, An
     return cost, mean, mean - error, mean + error
 
 
-def _style(method: str, place: int) -> dict[str, Any]:
-    if method == BASELINE:
+def _style(place: int, *, base: bool) -> dict[str, Any]:
+    if base:
         return {"color": "black", "linewidth": 1.8, "linestyle": "--"}
     return {"color": f"C{place % 10}", "linewidth": 1.5, "linestyle": "-" if place < 10 else "-."}

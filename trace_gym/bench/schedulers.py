@@ -66,7 +66,8 @@ class Settings:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A comparison: `config` without what differs between cells, but with the pace at which all are charged;
-    `methods` by spec (`imitation` among them, if wanted), `seeds`, the regime."""
+    `methods` by spec (`imitation` among them, if wanted), `seeds`, the regime; `baseline`: which of the
+    methods the others are compared with (None: see `comparison.found_baseline`)."""
 
     config: RunConfig
     methods: Sequence[str]
@@ -74,12 +75,15 @@ class Plan:
     folder: Path
     settings: Settings = Settings()
     regime: str = "natural"
+    baseline: str | None = None
 
     def __post_init__(self) -> None:
         if self.regime not in REGIMES:
             raise unknown("regime", self.regime, list(REGIMES))
         if not self.methods or not self.seeds:
             raise BadConfig("a comparison needs at least one method and one seed")
+        if self.baseline is not None and self.baseline not in self.methods:
+            raise unknown("baseline", self.baseline, list(self.methods))
         both = sorted(set(self.seeds) & set(self.settings.tuned_on))
         if both:
             raise BadConfig(f"seed {both[0]} was used for tuning; report on others")
@@ -107,7 +111,8 @@ def run(
     for done, name in enumerate(run_cells(cells, jobs=jobs), start=1):
         if progress:
             progress(name, done, len(cells))
-    return compare([json.loads(cell.file.read_text(encoding="utf-8")) for cell in cells])
+    finished = [json.loads(cell.file.read_text(encoding="utf-8")) for cell in cells]
+    return compare(finished, baseline=plan.baseline)
 
 
 def prepared(plan: Plan, narrator: Narrator, *, cache: Path | None = None) -> list[Cell]:

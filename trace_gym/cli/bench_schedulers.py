@@ -58,6 +58,7 @@ word of a compact observation stands for a hundred tokens of a long one, compute
     help="all, ablation, or comma-separated; NAME?option=value&train.KEY=value&budget.step_KEY=value too; "
     "imitation is the control.",
 )
+@click.option("--baseline", help="The method to compare with. Default: uniform, alone with options too.")
 @click.option("--seeds", type=AtLeastOne, default=3, show_default=True)
 @click.option("--first-seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
@@ -174,6 +175,7 @@ def _plan(given: dict[str, Any]) -> Plan:
         given["folder"],
         settings,
         given["regime"],
+        given["baseline"],
     )
 
 
@@ -208,10 +210,11 @@ def _tell(found: Comparison, written: Sequence[Path], taught: Sequence[str]) -> 
     console.width = max(150, console.width)
     console.print(_success_table(found))
     console.print(_figure_table(found))
+    if found.unpaired:
+        console.print(found.unpaired)
     if found.target is not None:
-        console.print(
-            f"cost to reach: to the baseline's final success {found.target:.3f}, over what it spent"
-        )
+        console.print(f"baseline: {found.baseline}")
+        console.print(f"cost to reach: to its final success {found.target:.3f}, over what it spent")
     if taught:
         console.print(f"with demonstrations, which the others do without: {', '.join(taught)}")
     for path in written:
