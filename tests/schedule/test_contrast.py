@@ -1,7 +1,9 @@
 """Contrast against simulation by enumeration; both allocators against tables by hand and exact search."""
 
 import heapq
+from fractions import Fraction
 from itertools import product
+from math import prod
 
 import numpy as np
 import pytest
@@ -112,6 +114,21 @@ def test_moments_of_a_beta_are_the_product(mean: float, c: float, m: int) -> Non
     product_ = float(np.prod([(a + j) / (a + b + j) for j in range(m)]))
     assert float(moment(mean, m, c)) == pytest.approx(product_, rel=1e-6)
     assert float(moment(mean, m)) == pytest.approx(mean**m)
+
+
+@pytest.mark.parametrize("c", [0.001, 400, 2000, 1e7])
+def test_what_units_add_falls_however_sure_the_belief(c: float) -> None:
+    """Against exact fractions, and without the rise by rounding that `allocate_units` refuses."""
+    flips, units = np.random.default_rng(0).beta(0.3, 0.3, 60), np.arange(1, 49)
+    gains = prefix_marginal(flips[:, None], units[None, :], c)
+    assert np.diff(gains, axis=1).max() <= 0.0
+    assert allocate_units(gains, 100).sum() == 100
+    assert np.diff(root_marginal(flips[:, None], units[None, 2:], c), axis=1).max() <= 0.0
+    for flip, row in zip(flips[:5], gains, strict=False):
+        stay, lost, sure = Fraction(1.0 - flip), 1 - Fraction(1.0 - flip), Fraction(c)
+        for k, gain in zip(units.tolist(), row, strict=True):
+            before = prod((stay * sure + j) / (sure + j) for j in range(k - 1))
+            assert gain == pytest.approx(float(before * lost * sure / (sure + k - 1)), rel=1e-12, abs=1e-300)
 
 
 def test_expected_contrast_by_hand() -> None:

@@ -12,7 +12,6 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import betaln
 
 Reals: TypeAlias = NDArray[np.float64]
 Counts: TypeAlias = NDArray[np.int64]
@@ -20,22 +19,22 @@ Counts: TypeAlias = NDArray[np.int64]
 DECIMALS = 12
 """Slopes that agree to so many decimals are ties, so that v and 1-v tie in spite of rounding."""
 
-_LEAST = float(np.finfo(np.float64).tiny)
-"""Beta parameters below this are 0: their Beta functions have no finite logarithm."""
-
 
 def moment(v: ArrayLike, m: ArrayLike, concentration: ArrayLike | None = None) -> Reals:
-    """E[v^m]: `v^m`, or for v ~ Beta(a, b), a = v c and b = (1-v) c, `prod_{j<m} (a+j) / (a+b+j)`, computed
-    as B(a+m, b) / B(a, b). All broadcast."""
-    value, count = np.asarray(v, dtype=np.float64), np.asarray(m, dtype=np.float64)
+    """E[v^m]: `v^m`, or for v ~ Beta(a, b), a = v c and b = (1-v) c, `prod_{j<m} (a+j) / (a+b+j)`. The m are
+    whole numbers; all broadcast.
+
+    It is the product and not a ratio of Beta functions, whose logarithms lose digits as c grows: marginals
+    would then rise where they are to fall.
+    """
+    value, count = np.asarray(v, dtype=np.float64), np.asarray(m, dtype=np.int64)
     if concentration is None:
         return np.asarray(value**count)
-    a = value * np.asarray(concentration, dtype=np.float64)
-    b = (1.0 - value) * np.asarray(concentration, dtype=np.float64)
-    inner = (a > _LEAST) & (b > _LEAST)
-    safe_a, safe_b = np.where(inner, a, 1.0), np.where(inner, b, 1.0)
-    power = np.exp(betaln(safe_a + count, safe_b) - betaln(safe_a, safe_b))
-    return np.asarray(np.where(inner, power, value**count))
+    sure = np.asarray(concentration, dtype=np.float64)
+    power = np.ones(np.broadcast_shapes(value.shape, count.shape, sure.shape))
+    for j in range(int(count.max(initial=0))):
+        power = np.where(j < count, power * (value * sure + j) / (sure + j), power)
+    return np.asarray(power)
 
 
 def root_contrast(v: ArrayLike, m: ArrayLike, concentration: ArrayLike | None = None) -> Reals:
@@ -69,8 +68,7 @@ def prefix_contrast(flip: ArrayLike, k: ArrayLike, concentration: ArrayLike | No
 
 def prefix_marginal(flip: ArrayLike, k: ArrayLike, concentration: ArrayLike | None = None) -> Reals:
     """What the k-th continuation adds, `flip (1 - flip)^(k-1)`; they broadcast."""
-    stay, before = 1.0 - np.asarray(flip, dtype=np.float64), np.asarray(k, dtype=np.int64) - 1
-    return np.asarray(moment(stay, before, concentration) - moment(stay, before + 1, concentration))
+    return _ended(1.0 - np.asarray(flip, dtype=np.float64), np.asarray(k, dtype=np.int64) - 1, concentration)
 
 
 def allocate_roots(
@@ -181,9 +179,16 @@ def _slope(value: Reals, m: Counts | int, sure: ArrayLike | None = None) -> Real
     later = np.maximum(m - 2, 1)
     if sure is None:
         return np.asarray(value * (1.0 - value) * (value**later + (1.0 - value) ** later))
-    won = moment(value, later + 1, sure) - moment(value, later + 2, sure)
-    lost = moment(1.0 - value, later + 1, sure) - moment(1.0 - value, later + 2, sure)
-    return np.asarray(won + lost)
+    return _ended(value, later + 1, sure) + _ended(1.0 - value, later + 1, sure)
+
+
+def _ended(v: Reals, m: ArrayLike, concentration: ArrayLike | None) -> Reals:
+    """E[v^m (1-v)], for a Beta `E[v^m] b / (a+b+m)`: the difference of two moments without rounding."""
+    other = 1.0 - v
+    if concentration is not None:
+        sure = np.asarray(concentration, dtype=np.float64)
+        other = other * sure / (sure + np.asarray(m))
+    return np.asarray(moment(v, m, concentration) * other)
 
 
 def _most_uncertain(u: Reals, many: int, *, rng: np.random.Generator | None) -> Counts:
