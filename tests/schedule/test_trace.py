@@ -5,6 +5,7 @@ import pytest
 
 from trace_gym.core.budget import Budget
 from trace_gym.core.predictor import Prediction
+from trace_gym.core.scheduler import Candidate
 from trace_gym.schedule.belief import Belief
 from trace_gym.schedule.rule import Played, Trajectory
 from trace_gym.schedule.trace import Trace, TraceForks, TraceRoots
@@ -129,6 +130,29 @@ def test_epsilon_keeps_prompts_from_starving(world) -> None:
         assert [grant.count for grant in drawn] == [2]
         seen |= {grant.anchor.tree for grant in drawn}
     assert seen == set(range(7))
+
+
+@pytest.mark.parametrize("posterior", [False, True])
+@pytest.mark.parametrize(("values", "roots"), [((0.5,) * 6, 32), ((0.5, 0.02, 0.3), 24)])
+def test_epsilon_leaves_no_root_unplaced_that_the_cap_has_room_for(
+    values: tuple[float, ...], roots: int, posterior: bool
+) -> None:
+    """A half of 32 roots goes to 6 or 3 drawn prompts in pairs, which is everybody; 8 each are allowed."""
+    pool = [Candidate(i, f"t{i}", "s", "f", 5, Prediction(v, 20.0)) for i, v in enumerate(values)]
+    rule = TraceRoots(epsilon=0.5, posterior=posterior)
+    chosen = rule.choose(pool, 32, step=0, rng=np.random.default_rng(0))
+    counts = [choice.count for choice in chosen]
+    assert sum(counts) == roots
+    assert min(counts) >= 2
+    assert max(counts) <= 8
+    assert all(choice.reason.startswith("drawn at random") for choice in chosen)
+
+
+def test_of_drawn_prompts_the_rest_goes_where_it_adds_most() -> None:
+    """Six roots for prompts at .5 and .02, both drawn: .5 gets the two that are left."""
+    pool = [Candidate(i, f"t{i}", "s", "f", 5, Prediction(v)) for i, v in enumerate((0.02, 0.5))]
+    chosen = TraceRoots(epsilon=1.0).choose(pool, 6, step=0, rng=np.random.default_rng(0))
+    assert {choice.place: choice.count for choice in chosen} == {0: 2, 1: 4}
 
 
 def test_a_cold_start_ignores_the_predictor(world) -> None:

@@ -24,9 +24,11 @@ from trace_gym.schedule.contrast import (
     Reals,
     allocate_prefixes,
     allocate_roots,
+    allocate_units,
     flip_probability,
     prefix_contrast,
     root_contrast,
+    root_marginal,
 )
 from trace_gym.schedule.draw import tie_shares
 from trace_gym.schedule.rule import Choice, Played
@@ -36,8 +38,8 @@ class TraceRoots:
     """Stage 1: maximise `sum V_root(V~(x_i), m_i)` with `sum m_i = M`, m_i in {0, 2..cap}.
 
     `roots` is M (None: as many as the budget pays), `pool_factor` the candidates wanted per root. A share
-    `epsilon` of the roots goes, in pairs, to prompts drawn at random, so that none starves. `posterior`
-    (ours) maximises the expectation over V~'s own uncertainty.
+    `epsilon` of the roots goes, in pairs, to prompts drawn at random, so that none starves; those get more
+    only where the others are full. `posterior` (ours) maximises the expectation over V~'s own uncertainty.
     """
 
     def __init__(
@@ -90,12 +92,29 @@ class TraceRoots:
             concentration=None if sure is None else sure[~explored],
             rng=rng,
         )
+        counts[explored] += self._rest(v, sure, explored, min(bounds) - int(counts.sum()), rng=rng)
         chance = _propensity(root_contrast(v, 2, sure), counts, explored)
         return [
             Choice(c.index, int(m), self._reason(c, int(m), bool(random), float(p), step=step), float(p))
             for c, m, random, p in zip(pool, counts, explored, chance, strict=True)
             if m
         ]
+
+    def _rest(
+        self,
+        v: Reals,
+        sure: Reals | None,
+        explored: NDArray[np.bool_],
+        left: int,
+        *,
+        rng: np.random.Generator,
+    ) -> Counts:
+        """What the explored prompts get beside their pairs of the roots that the others had no place for."""
+        if left <= 0 or not explored.any():
+            return np.zeros(int(explored.sum()), dtype=np.int64)
+        further = np.arange(3, self._cap + 1)[None, :]
+        told = None if sure is None else sure[explored][:, None]
+        return allocate_units(root_marginal(v[explored][:, None], further, told), left, rng=rng)
 
     def _reason(self, candidate: Candidate, m: int, explored: bool, chance: float, *, step: int) -> str:
         value = self._belief.value(candidate.prediction, step=step)
