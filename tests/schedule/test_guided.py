@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from trace_gym.core.budget import Budget
-from trace_gym.core.episode import Actor, StopReason
+from trace_gym.core.check import Verdict
+from trace_gym.core.episode import Actor, StopReason, Turn
 from trace_gym.core.errors import BadConfig
 from trace_gym.core.predictor import Prediction
 from trace_gym.core.scheduler import Answer, Candidate, EpisodeDone, Grant, GrantFailed
@@ -118,6 +119,26 @@ def test_a_solution_that_broke_starts_nothing() -> None:
     tree = RolloutTree.planted(0, toy_task())
     tree.start(grant=mine.number, anchor=0)
     assert guided.observe(tree, GrantFailed(0, mine.number, 0, "environment")) == ()  # type: ignore[arg-type]
+
+
+def test_continuations_that_no_solution_earned_are_unspent() -> None:
+    """A half of 60 trajectories is kept for six prompts, one for the oracle and four for what starts from it;
+    every oracle fails, and 24 are left over."""
+    guided = GuidedScheduler(Uniform(n=2), share=0.5, continuations=4)
+    grants: list[Answer] = list(guided.propose(pool((0.05,) * 20 + (0.5,) * 20), Budget(trajectories=60)))
+    trees = {index: RolloutTree.planted(index, toy_task()) for index in range(40)}
+    lost, used = (Verdict.of("done", False, evidence=""),), 0
+    for grant in grants:
+        assert isinstance(grant, Grant)
+        for _ in range(grant.count):
+            tree, used = trees[grant.anchor.tree], used + 1
+            rollout = tree.start(grant=grant.number, anchor=0)
+            tree.append(Turn(0, rollout, grant.actor, "", lost, terminated=True))
+            shows = grant.actor is Actor.ORACLE
+            tree.stop(rollout, StopReason.SHOWN if shows else StopReason.TERMINATED)
+            grants += guided.observe(tree, EpisodeDone(tree.index, rollout))
+    metrics = guided.learn(Forest(0, [tree for tree in trees.values() if tree.rollouts]))
+    assert (used, metrics["unspent"], metrics["guided"]) == (36, 24.0, 0.0)
 
 
 def test_outcomes_are_remembered_by_the_turns_left_and_fade() -> None:

@@ -36,7 +36,8 @@ class GuidedScheduler(Wrapping):
     Each costs one trajectory without sampled tokens, the oracle's, and `continuations`. Their prefix is drawn
     by Thompson sampling for the greatest contrast: p ~ Beta(1 + won, 1 + lost) of continuations of the same
     suite that had as many of the oracle's turns before them. An oracle that fails, or needs one turn only,
-    gets none. State beside the inner one's: the seed, the steps closed, won and lost by suite and turns.
+    gets none: what was kept for them is `unspent`. State beside the inner one's: the seed, the steps closed,
+    won and lost by suite and turns.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class GuidedScheduler(Wrapping):
         self._mine: set[int] = set()
         self._left: dict[int, int] = {}
         self._grants = 0
+        self._kept = 0
 
     @property
     def forks(self) -> bool:
@@ -84,6 +86,7 @@ class GuidedScheduler(Wrapping):
         rng = np.random.default_rng([self._seed, self._step])
         chosen = [hopeless[i] for i in sorted(rng.permutation(len(hopeless))[:count])]
         self._mine = {candidate.index for candidate in chosen}
+        self._kept = count * each
         shown = [self._show(candidate) for candidate in chosen]
         others = [candidate for candidate in pool if candidate.index not in self._mine]
         purse = Budget(trajectories=int(left) - count * each, parent=budget)
@@ -103,7 +106,7 @@ class GuidedScheduler(Wrapping):
 
     def learn(self, forest: Forest) -> Mapping[str, float]:
         """Close the step; adds how many prompts were `guided`, the part of them that came to both outcomes,
-        and the turns that were left to play on average."""
+        and the turns that were left to play on average; to what is `unspent`, what no prompt here used."""
         mine = [tree for tree in forest.trees if tree.index in self._left]
         others = [tree for tree in forest.trees if tree.index not in self._mine]
         metrics = dict(self._inner.learn(Forest(forest.step, others)))
@@ -122,6 +125,8 @@ class GuidedScheduler(Wrapping):
             "guided_contrast": sum(tree.mixed for tree in mine) / count,
             "guided_turns_left": sum(self._left.values()) / count,
         }
+        if "unspent" in metrics:
+            metrics["unspent"] += self._kept
         self._drop()
         self._step += 1
         return metrics
@@ -166,4 +171,5 @@ class GuidedScheduler(Wrapping):
 
     def _grant(self, anchor: Anchor, count: int, reason: str, actor: Actor) -> Grant:
         self._grants += 1
+        self._kept -= count
         return Grant(FIRST + self._grants, anchor, count, reason, actor=actor)
