@@ -100,6 +100,25 @@ def test_wrong_options_are_refused_by_name() -> None:
         make("trace", {"roots": "trac"}, seed=0)
 
 
+@pytest.mark.parametrize("off", [{}, {"cut_below": 0, "guide_share": 0.0}])
+@pytest.mark.parametrize(
+    ("option", "value", "switch"),
+    [
+        ("cut_spare", 0.5, "cut_below"),
+        ("cut_after", 3, "cut_below"),
+        ("guide_below", 0.3, "guide_share"),
+        ("guide_continuations", 4, "guide_share"),
+    ],
+)
+def test_an_option_without_its_switch_is_refused(
+    option: str, value: float, switch: str, off: dict[str, float]
+) -> None:
+    with pytest.raises(BadConfig, match=f"{option} says nothing while {switch} is 0"):
+        make("trace", {**off, option: value}, seed=0)
+    make("trace", {option: value, switch: 0.2}, seed=0)
+    make("trace", off, seed=0)
+
+
 def test_a_spec_spells_options() -> None:
     assert spelled("trace") == ("trace", {})
     spec = 'trace_plus?queue=true&per_cost=0.5&patience=3&prices={"token": 2}'

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -144,17 +144,28 @@ def make(name: str, options: Mapping[str, Any], *, seed: int) -> Scheduler:
     """The scheduler of a name. `roots` and `forks` among the options, where they are names, replace the rules
     that the name means; everything else goes to the constructors. Raises UnknownName, BadConfig."""
     around = (*CUTS, *GUIDES)
+    cuts, guides = _switched(options, CUTS), _switched(options, GUIDES)
     scheduler = _made(name, {key: value for key, value in options.items() if key not in around}, seed=seed)
-    cuts = {key.removeprefix("cut_"): options[key] for key in CUTS if key in options}
-    guides = {key.removeprefix("guide_"): options[key] for key in GUIDES if key in options}
     try:
-        if cuts.get("below"):
+        if cuts:
             scheduler = CuttingScheduler(scheduler, **cuts, seed=seed)
-        if guides.get("share"):
+        if guides:
             scheduler = GuidedScheduler(scheduler, **guides, seed=seed)
     except (TypeError, ValueError) as error:
         raise BadConfig(f"scheduler {name!r}: {error}") from error
     return scheduler
+
+
+def _switched(options: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    """Those of the options that are among `keys`, without what their names begin with; none where the first
+    of the keys, the switch, is off. Raises BadConfig for an option that would then mean nothing."""
+    switch, *rest = keys
+    found = {key.partition("_")[2]: options[key] for key in keys if key in options}
+    if options.get(switch):
+        return found
+    if lone := [key for key in rest if key in options]:
+        raise BadConfig(f"{lone[0]} says nothing while {switch} is 0; give {switch} too, or leave it out")
+    return {}
 
 
 def _made(name: str, options: Mapping[str, Any], *, seed: int) -> Scheduler:
