@@ -71,6 +71,22 @@ def test_all_successes_still_have_a_width():
     assert found.high == 1.0
 
 
+def test_where_all_tasks_are_alike_families_are_still_the_sample():
+    """Twelve families that share their fate: 240 failures say no more than twelve."""
+    tasks = [f"{family}/{i}" for family in range(12) for i in range(20)]
+    families = {task: task.split("/")[0] for task in tasks}
+    for outcome in (False, True):
+        found = success_interval({task: [outcome] for task in tasks}, families)
+        bounds = wilson(float(outcome), 12, float(stats.t.ppf(0.975, 11)))
+        assert (found.low, found.high) == pytest.approx(bounds)
+    rng, hits = np.random.default_rng(2), 0
+    for _ in range(200):
+        lucky = rng.random(12) < 0.05
+        found = success_interval({task: [bool(lucky[int(families[task])])] for task in tasks}, families)
+        hits += found.low <= 0.05 <= found.high
+    assert stats.binomtest(hits, 200, 0.95, alternative="less").pvalue > 0.001
+
+
 def test_nothing_measured_is_none_not_zero():
     found = success_interval({"t": []}, {"t": "f"})
     assert (found.mean, found.low, found.high) == (None, None, None)

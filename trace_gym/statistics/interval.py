@@ -65,16 +65,17 @@ def mean_interval(
     """The mean of `values[task]`, each in [0, 1], with an interval clustered by `families[task]`.
 
     It is Wilson's with the effective sample size p(1-p)/error^2 and Student's quantile for C-1 degrees of
-    freedom: it stays inside [0, 1] and has width at 0 and 1.
+    freedom: it stays inside [0, 1] and has width at 0 and 1. Where all tasks are alike, which shows nothing
+    of how families differ, the sample is as large as there are clusters.
     """
     if not values:
         return NOTHING
     groups, unit = clustered(values, families)
-    n, mean, clusters = len(values), float(np.mean(list(values.values()))), len(groups)
+    mean, clusters = float(np.mean(list(values.values()))), len(groups)
     if clusters < 2:
         return Interval(mean, 0.0, 1.0, clusters, unit)
     error = robust_error(groups, mean)
-    effective = mean * (1 - mean) / error**2 if error > ROUNDING else float(n)
+    effective = mean * (1 - mean) / error**2 if error > ROUNDING else float(clusters)
     low, high = wilson(mean, effective, float(stats.t.ppf(0.5 + level / 2, clusters - 1)))
     return Interval(mean, low, high, clusters, unit, error)
 
