@@ -152,6 +152,43 @@ def test_a_weighted_mean_adds_independent_errors():
     assert weighted_interval([(1.0, Interval(None, None, None, 0, "task"))]).mean is None
 
 
+def test_bounds_of_a_weighted_mean_by_hand():
+    """Thirds: the parts reach .1 and .2 down, .1 and .2 up, weighted 2 to 1: sqrt(.2^2 + .2^2) / 3."""
+    parts = [
+        (2.0, Interval(0.6, 0.5, 0.7, 30, "task", 0.05)),
+        (1.0, Interval(0.3, 0.1, 0.5, 20, "task", 0.1)),
+    ]
+    found = weighted_interval(parts)
+    reach = np.sqrt(0.08) / 3
+    assert (found.low, found.high) == pytest.approx((0.5 - reach, 0.5 + reach))
+    one = Interval(1.0, 0.7, 1.0, 9, "task", 0.0)
+    alone = weighted_interval([(3.0, one)])
+    assert (alone.mean, alone.low, alone.high, alone.error) == pytest.approx((1.0, 0.7, 1.0, 0.0))
+
+
+def test_a_part_that_is_all_alike_is_not_taken_for_certain():
+    """Fourteen of fourteen beside 100 of 200: the small part's bounds alone reach half their way down."""
+    small = success_interval({f"t{i}": [True] for i in range(14)}, {f"t{i}": f"t{i}" for i in range(14)})
+    large = success_interval({f"t{i}": [i < 100] for i in range(200)}, {f"t{i}": f"t{i}" for i in range(200)})
+    found = weighted_interval([(1.0, small), (1.0, large)])
+    assert found.mean == pytest.approx(0.75)
+    assert 0.75 - found.low > (1.0 - small.low) / 2
+    assert found.high - 0.75 < (large.high - 0.5) / 2 + 1e-12
+
+
+def test_coverage_of_a_weighted_mean_with_a_small_part():
+    rng, spec = np.random.default_rng(3), [(14, 9, 1), (200, 5, 5)]
+    truth, hits, trials = np.mean([a / (a + b) for _, a, b in spec]), 0, 300
+    for _ in range(trials):
+        parts = []
+        for tasks, a, b in spec:
+            won = {str(i): [bool(rng.random() < rng.beta(a, b))] for i in range(tasks)}
+            parts.append((1.0, success_interval(won, {task: task for task in won})))
+        found = weighted_interval(parts)
+        hits += found.low <= truth <= found.high
+    assert stats.binomtest(hits, trials, 0.95, alternative="less").pvalue > 0.001
+
+
 def test_rounding_is_not_taken_for_noise():
     nearly = {str(i): 1 - 1e-16 * i for i in range(5)}
     found = mean_interval(nearly, {task: task for task in nearly})

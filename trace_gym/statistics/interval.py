@@ -121,17 +121,25 @@ def ratio_interval(
     return Interval(ratio, ratio * exp(-half), ratio * exp(half), len(groups), unit, error)
 
 
-def weighted_interval(parts: Sequence[tuple[float, Interval]], *, level: float = 0.95) -> Interval:
+def weighted_interval(parts: Sequence[tuple[float, Interval]]) -> Interval:
     """The weighted mean of independent measurements (weight, interval), such as the suites of a benchmark.
-    Nothing where one of them has no error to go by."""
+    Nothing where one of them has no error to go by.
+
+    The bounds are recovered from those of the parts (MOVER, Zou and Donner 2008): with shares w_i,
+    `low = mean - sqrt(sum (w_i (mean_i - low_i))^2)`, and `high` likewise. So a part that is small, or all
+    alike and therefore without an error, is as uncertain here as it is by itself.
+    """
     total = sum(weight for weight, _ in parts)
-    means = [(weight / total, i.mean, i.error, i.clusters) for weight, i in parts]
-    if not parts or any(mean is None or error is None for _, mean, error, _ in means):
+    known = [
+        (weight / total, i.mean, i.mean - i.low, i.high - i.mean, i.error)
+        for weight, i in parts
+        if i.mean is not None and i.low is not None and i.high is not None and i.error is not None
+    ]
+    if not parts or len(known) < len(parts):
         return NOTHING
-    mean = sum(share * (m or 0.0) for share, m, _, _ in means)
-    error = sqrt(sum((share * (e or 0.0)) ** 2 for share, _, e, _ in means))
-    clusters = sum(count for *_, count in means)
-    effective = mean * (1 - mean) / error**2 if error > ROUNDING else float(clusters)
-    freedom = max(1, clusters - len(parts))
-    low, high = wilson(mean, effective, float(stats.t.ppf(0.5 + level / 2, freedom)))
-    return Interval(mean, low, high, clusters, "cluster", error)
+    mean = sum(share * m for share, m, *_ in known)
+    below = sqrt(sum((share * down) ** 2 for share, _, down, _, _ in known))
+    above = sqrt(sum((share * up) ** 2 for share, _, _, up, _ in known))
+    error = sqrt(sum((share * e) ** 2 for share, *_, e in known))
+    clusters = sum(i.clusters for _, i in parts)
+    return Interval(mean, max(0.0, mean - below), min(1.0, mean + above), clusters, "cluster", error)
