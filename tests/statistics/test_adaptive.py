@@ -100,6 +100,34 @@ def test_where_everything_fails_the_interval_still_has_a_width():
     assert 0.001 < found.high < 0.05
 
 
+@pytest.mark.parametrize("outcome", [0.0, 1.0])
+def test_where_later_rounds_agree_with_the_first_the_interval_is_narrow(outcome):
+    """Twenty tasks, eight attempts at each on average, all alike: guesses keep the estimate off 0 and 1 by a
+    hair, and that is no reason to know less."""
+    rounds, rng = AdaptiveRounds(np.zeros(20), np.zeros(20)), np.random.default_rng(0)
+    for size in (2, 2, 4):
+        before = rounds.beliefs() if rounds.rounds else None
+        expected = np.full(20, 2.0) if before is None else neyman(np.ones(20), np.ones(20), 20.5 * size)
+        counts = drawn(expected, rng).astype(float)
+        rounds.close(expected, counts, outcome * counts, before)
+        found = rounds.estimate()
+        assert found.mean == pytest.approx(outcome, abs=1e-4)
+        assert found.low <= outcome <= found.high
+        assert found.anytime[0] <= outcome <= found.anytime[1]
+    assert found.high - found.low < 0.06
+
+
+@pytest.mark.parametrize(
+    ("rate", "least"), [(0.0, 1.0), (0.001, 0.85), (0.01, 0.95), (0.5, 0.95), (0.99, 0.95), (1.0, 1.0)]
+)
+@pytest.mark.parametrize(("tasks", "budget"), [(20, 8.0), (40, 6.0)])
+def test_intervals_cover_at_any_rate(rate, least, tasks, budget):
+    """Where less than one win is expected, Wilson's of 160 plain attempts covers .001 in .85 of all cases."""
+    found = simulate(Population(np.full(tasks, rate), np.ones(tasks)), budget=budget, runs=100, seed=6)
+    assert stats.binomtest(found.covered, found.runs, least, alternative="less").pvalue > 0.01
+    assert found.half_width < 0.1
+
+
 # Simulation on recorded success vectors.
 
 

@@ -103,8 +103,10 @@ class AdaptiveRounds:
         is known to about sqrt(2/n) of itself, which is added to it. The interval is Wilson's with the sample
         size that goes with it and Student's quantile for n degrees of freedom, further out on the side to
         which the estimate is skew (Cornish and Fisher 1938): at rates near 0 it is, and a variance known from
-        elsewhere does not grow with it. The anytime interval widens it as the asymptotic confidence sequence
-        of Waudby-Smith et al. (2024, arXiv 2103.06476) widens the normal one, tuned to the first round.
+        elsewhere does not grow with it. Near 0 and 1 the sample is as large as the noise believed in makes
+        it, and without a single win the interval reaches down to 0, without a failure up to 1. The anytime
+        interval widens it as the asymptotic confidence sequence of Waudby-Smith et al. (2024, arXiv
+        2103.06476) widens the normal one, tuned to the first round.
         """
         if not self.rounds:
             raise ValueError("no round is over yet")
@@ -122,17 +124,20 @@ class AdaptiveRounds:
         quantile = float(stats.t.ppf(0.5 + level / 2, carriers))
         attempts = float(sum(each.counts[chosen].sum() for each in self.rounds))
         careful = error**2 * (1 + sqrt(2 / carriers))
-        effective = mean * (1 - mean) / careful if 0 < mean < 1 and error else attempts
+        noise = max(mean * (1 - mean), float(held.noise[chosen].mean()))
+        size = max(1.0, noise / careful) if error else max(1.0, attempts)
         lopsided = (held.noise * (1 - 2 * held.mean))[chosen]
         thirds = np.array([np.sum(lopsided / each.expected[chosen] ** 2) for each in self.rounds])
         skew = float(weights**3 @ thirds) / tasks**3 / error**3 if error else 0.0
         further = skew * (quantile**2 - 1) / 6
         below, above = quantile + max(0.0, further), quantile + max(0.0, -further)
         wider = _anytime(error, sqrt(float(variances[0].sum())) / tasks, 1 - level)
-        size = max(1.0, effective)
         low, high = wilson(mean, size, below)[0], wilson(mean, size, above)[1]
-        anytime = wilson(mean, size, below * wider)[0], wilson(mean, size, above * wider)[1]
-        return Estimate(mean, error, low, high, anytime)
+        least, most = wilson(mean, size, below * wider)[0], wilson(mean, size, above * wider)[1]
+        wins = float(sum(each.wins[chosen].sum() for each in self.rounds))
+        low, least = (low, least) if wins else (0.0, 0.0)
+        high, most = (high, most) if wins < attempts else (1.0, 1.0)
+        return Estimate(mean, error, low, high, (least, most))
 
 
 def neyman(variance: Array, price: Array, purse: float, least: float = LEAST) -> Array:

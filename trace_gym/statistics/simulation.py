@@ -25,9 +25,10 @@ class Population:
 class Simulated:
     """What `runs` evaluations showed. In how many the interval `covered` the truth, and the anytime interval
     did at every round; `bias` in standard errors; the mean squared error `claimed` and the one `seen`; what
-    was `spent`, and what the same accuracy costs `uniform` and with the `best` allocation, all in attempts a
-    task of the mean price; `saving`: the share of the best allocation's saving that was reached, `informed`
-    what the same rounds reach that know the spread of success exactly, but not which task is which."""
+    was `spent`, and what the same accuracy costs `uniform` and with the `best` allocation (nothing where all
+    outcomes are certain), all in attempts a task of the mean price; `saving`: the share of the best
+    allocation's saving that was reached, `informed` what the same rounds reach that know the spread of
+    success exactly, but not which task is which."""
 
     runs: int
     covered: int
@@ -90,8 +91,8 @@ def simulate(
         claimed=claimed,
         seen=seen,
         spent=spent,
-        uniform=float(noise.sum() / count**2 / true),
-        best=float(np.sqrt(noise * price).sum() ** 2 / count**3 / true),
+        uniform=float(noise.sum() / count**2 / true) if true else 0.0,
+        best=float(np.sqrt(noise * price).sum() ** 2 / count**3 / true) if true else 0.0,
         half_width=float(np.mean([each.half_width for each in last])),
         informed=_informed(tasks, spent, runs=max(2, runs // 5), seed=seed, pilot=pilot, prior=prior),
     )
