@@ -15,6 +15,7 @@ from trace_gym.core.errors import BadConfig, ModelFailed
 from trace_gym.core.journal import Journal
 from trace_gym.environment.registry import suite
 from trace_gym.evaluate import AdaptiveConfig, EvalConfig, Report, evaluate_adaptively
+from trace_gym.statistics import NOTHING
 from trace_gym.store import Store
 from trace_gym.testing import Crashed, CrashingJournal, MemoryJournal
 
@@ -23,7 +24,7 @@ TRUTH = (0.5 + 2) / 6
 
 
 class Drawing:
-    """Draws as the turn's seed says, for ten tokens; `broken` names tasks at which its model fails."""
+    """Draws as the seed says, for ten tokens; its model fails at tasks whose names begin with `broken`."""
 
     trainable = False
     wants_oracle = False
@@ -32,7 +33,7 @@ class Drawing:
         self.broken = broken
 
     async def act(self, view: View) -> Move:
-        if f"Task {self.broken}:" in view.turns[0].observation:
+        if f"Task {self.broken}" in view.turns[0].observation:
             raise ModelFailed("the server is gone")
         number = int(np.random.default_rng(view.seed).integers(100))
         return Move(Action.call("draw", number=number), cost=Cost(decoded=10))
@@ -146,6 +147,41 @@ def test_broken_attempts_are_no_outcomes() -> None:
     assert report.invalid > 0
     assert report.failures == {"model": report.invalid}
     assert report.success.mean is not None
+
+
+def test_what_is_broken_from_the_start_ends_without_an_estimate() -> None:
+    """Neither a budget that nothing is charged to nor a width that is never reached keeps it going."""
+    for width, budget in ((0.05, Budget()), (None, Budget(trajectories=90))):
+        report = play(AdaptiveConfig(half_width=width), budget=budget, agent=Drawing(broken=""))
+        assert report.success == NOTHING
+        assert report.by == {"coin": NOTHING}
+        assert report.adaptive == {"rounds": 0}
+        assert (report.missing, report.possible) == (60, (0.0, 1.0))
+
+
+def test_a_task_that_never_had_an_outcome_is_played_no_more_and_is_no_part_of_the_estimate() -> None:
+    """Of thirty tasks one of five at one half is broken: 29 are left, 12 of them worth .5 on average."""
+    journal = MemoryJournal()
+    report = play(
+        AdaptiveConfig(), budget=Budget(trajectories=400), journal=journal, agent=Drawing(broken="3-50")
+    )
+    known = journal.recover(0)
+    assert known is not None
+    broken = next(tree.index for tree in known.trees.values() if tree.task.id == "3-50")
+    later = [grant for _, answer in known.events for grant in answer]
+    assert later
+    assert all(grant.anchor.tree != broken for grant in later)  # type: ignore[union-attr]
+    assert (report.missing, report.possible is not None) == (2, True)
+    assert report.success.low is not None
+    assert report.success.high is not None
+    assert report.success.low <= (30 * TRUTH - 0.5) / 29 <= report.success.high
+    low, high = report.possible or (0.0, 0.0)
+    assert high - low == pytest.approx(1 / 30)
+
+
+def test_an_earlier_run_of_other_tasks_pays_for_no_smaller_first_round() -> None:
+    with pytest.raises(BadConfig, match="the first round takes 60 trajectories"):
+        play(AdaptiveConfig(prior={"elsewhere/1": (1.0, 2.0)}), budget=Budget(trajectories=59))
 
 
 def test_it_must_know_when_to_stop() -> None:

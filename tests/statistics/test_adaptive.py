@@ -92,6 +92,60 @@ def test_a_round_by_hand():
     assert only.mean == pytest.approx(0.5)
 
 
+def test_a_round_with_losses_by_hand():
+    """Of four attempts each two, four and none had an outcome; where half an attempt was expected, one was
+    made and lost. Where nothing is known the guess stands, as unsure as it is."""
+    rounds = AdaptiveRounds(np.array([1.0, 1.0, 1.0, 1.0]), np.full(4, 2.0))
+    expected, drawn_ = np.array([4.0, 4.0, 4.0, 0.5]), np.array([4.0, 4.0, 4.0, 1.0])
+    counts, wins = np.array([2.0, 4.0, 0.0, 0.0]), np.array([1.0, 1.0, 0.0, 0.0])
+    rounds.close(expected, counts, wins, rounds.beliefs(), drawn=drawn_)
+    (last,) = rounds.rounds
+    assert last.estimates == pytest.approx([0.5, 0.25, last.guess[2], last.guess[3]])
+    noise, doubt = np.full(4, 0.2), np.full(4, 0.03)
+    assert last.variances(noise, doubt) == pytest.approx([0.1, 0.05, 0.03, 0.03])
+
+
+def test_tasks_without_any_outcome_are_in_no_estimate():
+    """Task 2 was tried in vain; task 3 was not tried, as chance would have it, and stays."""
+    rounds = AdaptiveRounds(np.zeros(4), np.full(4, 2.0))
+    expected, counts = np.array([2.0, 2.0, 2.0, 0.5]), np.array([2.0, 2.0, 0.0, 0.0])
+    assert rounds.left().all()
+    made, wins = np.array([2.0, 2.0, 2.0, 0.0]), np.array([2.0, 0.0, 0.0, 0.0])
+    rounds.close(expected, counts, wins, rounds.beliefs(), drawn=made)
+    assert rounds.left().tolist() == [True, True, False, True]
+    assert rounds.estimate().mean == pytest.approx((1.0 + 0.0 + rounds.rounds[0].guess[3]) / 3)
+    assert rounds.estimate(np.array([True, False, True, False])).mean == 1.0
+    for silent in ([False, False, True, False], [False, False, False, True]):
+        with pytest.raises(ValueError, match="no round has brought an outcome"):
+            rounds.estimate(np.array(silent))
+    again = np.where(rounds.left(), 2.0, 0.0)
+    rounds.close(again, again, np.array([2.0, 0.0, 0.0, 1.0]), rounds.beliefs())
+    assert 0.3 < rounds.estimate().mean < 0.7
+
+
+def test_attempts_that_come_to_nothing_leave_estimates_unbiased_and_covered():
+    """Two fifths of all attempts are lost, whatever they would have come to."""
+    rng, truth, errors, covered = np.random.default_rng(4), np.linspace(0, 1, 30), [], 0
+    for _ in range(150):
+        rounds = AdaptiveRounds(np.zeros(30), np.zeros(30))
+        for size in (2, 1, 2, 3):
+            before = rounds.beliefs() if rounds.rounds else None
+            expected = np.where(rounds.left(), 2.0, 0.0)
+            if before is not None:
+                left = rounds.left()
+                variance = (before.noise + before.doubt)[left]
+                expected[left] = neyman(variance, np.ones(len(variance)), float(size * len(variance)))
+            made = drawn(expected, rng)
+            counts = rng.binomial(made, 0.6)
+            wins = rng.binomial(counts, truth)
+            rounds.close(expected, counts.astype(float), wins.astype(float), before, drawn=made.astype(float))
+        found, target = rounds.estimate(), truth[rounds.left()].mean()
+        errors.append((found.mean - target) / found.error)
+        covered += found.low <= target <= found.high
+    assert abs(np.mean(errors)) < 4 / np.sqrt(150)
+    assert stats.binomtest(covered, 150, 0.95, alternative="less").pvalue > 0.01
+
+
 def test_where_everything_fails_the_interval_still_has_a_width():
     rounds = AdaptiveRounds(np.zeros(50), np.zeros(50))
     rounds.close(np.full(50, 4.0), np.full(50, 4.0), np.zeros(50), None)

@@ -53,10 +53,11 @@ class AdaptiveConfig:
 
 @dataclass(slots=True)
 class _Open:
-    """A round being played: what it expected (T,), how many rollouts run, outcomes so far (T,)."""
+    """A round being played: what it expected and drew (T,), how many rollouts run, outcomes so far (T,)."""
 
     expected: Array
     before: Beliefs | None
+    drawn: Array
     running: int
     counts: Array
     wins: Array
@@ -77,6 +78,7 @@ class Adaptive:
         self._spent: dict[int, Cost] = {}
         self._episodes: dict[str, Array] = {}
         self._tries = np.zeros(0)
+        self._granted = np.zeros(0)
 
     @property
     def pool_size(self) -> int | None:
@@ -101,21 +103,23 @@ class Adaptive:
         if not self._limits and self.config.half_width is None:
             raise BadConfig("an adaptive evaluation stops at a budget or at a width: say one of them")
         tasks = len(pool)
-        self._pool, self._tries = pool, np.zeros(tasks)
+        self._pool, self._tries, self._granted = pool, np.zeros(tasks), np.zeros(tasks)
         self._episodes = {unit: np.zeros(tasks) for unit in UNITS}
         found = [self.config.prior.get(candidate.task, (0.0, 0.0)) for candidate in pool]
         wins, attempts = np.array(found).T
         trusted = np.minimum(1.0, self.config.trust / np.maximum(attempts, 1.0))
         self._rounds = AdaptiveRounds(wins * trusted, attempts * trusted)
-        first = self._first(tasks)
+        known = bool((attempts > 0).all())
+        first = float(tasks * (1 if known else self.config.pilot))
         if first > self._limits.get("trajectories", inf):
             raise BadConfig(f"the first round takes {first:g} trajectories, the budget has fewer; raise it")
-        if not (attempts > 0).all():
+        if not known:
             return self._grants(np.full(tasks, float(self.config.pilot)), None)
         return self._planned(np.ones(tasks), first)
 
     def observe(self, tree: RolloutTree, event: Event) -> Sequence[Answer]:
-        """Take note of an end; after the last one of a round, grant the next."""
+        """Take note of an end; after the last one of a round, grant the next. A round without any outcome is
+        none, and the last: what is broken is not played for ever."""
         if isinstance(event, TurnDone) or self._open is None:
             return []
         playing, place = self._open, event.tree
@@ -131,8 +135,12 @@ class Adaptive:
                 playing.wins[place] += episode.success
         if playing.running:
             return []
-        self._rounds.close(playing.expected, playing.counts, playing.wins, playing.before)
         self._open = None
+        if not playing.counts.any():
+            return []
+        self._rounds.close(
+            playing.expected, playing.counts, playing.wins, playing.before, drawn=playing.drawn
+        )
         return self._next()
 
     def learn(self, forest: Forest) -> Mapping[str, float]:
@@ -148,11 +156,14 @@ class Adaptive:
         self._seed = int(state["seed"])
 
     def estimate(self, suite: str | None = None) -> Estimate | None:
-        """Mean success over all tasks, or over those of a suite; None before the first round is over."""
-        if not self._rounds.rounds:
-            return None
-        members = np.array([suite in (None, candidate.suite) for candidate in self._pool])
-        return self._rounds.estimate(members)
+        """Mean success over all tasks, or over those of a suite, without those that were tried and never had
+        an outcome; None where there are no outcomes."""
+        members = np.array([suite in (None, candidate.suite) for candidate in self._pool], dtype=bool)
+        return self._rounds.estimate(members) if self._rounds.counts()[members].any() else None
+
+    def granted(self) -> dict[str, int]:
+        """How many attempts were granted by task key, those included that came to nothing."""
+        return {c.task: int(n) for c, n in zip(self._pool, self._granted, strict=True)}
 
     def facts(self) -> dict[str, Any]:
         """What it did, as JSON data: rounds, attempts, and what plain evaluations would have spent for the
@@ -161,17 +172,18 @@ class Adaptive:
         estimate = self.estimate()
         if estimate is None:
             return {"rounds": 0}
-        held, price, tasks = self._rounds.beliefs(), self._price(self._unit), len(self._pool)
-        per_variance = 1 / max(estimate.error, 1e-9) ** 2 / tasks**2
+        left = self._rounds.left()
+        noise, price = self._rounds.beliefs().noise[left], self._price(self._unit)[left]
+        per_variance = 1 / max(estimate.error, 1e-9) ** 2 / len(noise) ** 2
         return {
             "rounds": len(self._rounds.rounds),
-            "attempts": sum(float(each.counts.sum()) for each in self._rounds.rounds),
+            "attempts": float(self._rounds.counts().sum()),
             "half_width": estimate.half_width,
             "anytime": list(estimate.anytime),
             "unit": self._unit,
             "spent": _amounts(sum(self._spent.values(), FREE))[self._unit],
-            "uniform_would_spend": float(held.noise.sum() * price.sum() * per_variance),
-            "best_would_spend": float(np.sqrt(held.noise * price).sum() ** 2 * per_variance),
+            "uniform_would_spend": float(noise.sum() * price.sum() * per_variance),
+            "best_would_spend": float(np.sqrt(noise * price).sum() ** 2 * per_variance),
         }
 
     @property
@@ -179,9 +191,6 @@ class Adaptive:
         """What is to be saved; trajectories for agents that spend nothing of it."""
         spends = self._episodes[self.config.unit].sum() > 0
         return self.config.unit if spends else "trajectories"
-
-    def _first(self, tasks: int) -> float:
-        return float(tasks * (1 if self.config.prior else self.config.pilot))
 
     def _next(self) -> list[Grant]:
         """The next round, if one is wanted and paid for."""
@@ -194,20 +203,22 @@ class Adaptive:
         if target is not None and estimate.error > 0:
             error = target * estimate.error / estimate.half_width
             purse = min(purse, 1.05 * self._rounds.needed(price, error))
-        purse = max(purse, SMALLEST * float(price.sum()))
+        smallest = SMALLEST * float(price[self._rounds.left()].sum())
+        purse = max(purse, smallest)
         left = self._left(unit)
         if left - purse < 0.5 * purse:
             purse = left
-        return self._planned(price, purse) if purse >= SMALLEST * float(price.sum()) else []
+        return self._planned(price, purse) if purse >= smallest else []
 
     def _planned(self, price: Array, purse: float) -> list[Grant]:
         """A round for `purse` in all, cut to what every limit pays."""
-        before = self._rounds.beliefs()
-        expected = neyman(before.noise + before.doubt, price, purse)
+        before, left = self._rounds.beliefs(), self._rounds.left()
+        expected = np.zeros(len(price))
+        expected[left] = neyman((before.noise + before.doubt)[left], price[left], purse)
         for unit in self._limits:
             cost = float(expected @ self._price(unit))
             expected = expected * min(1.0, self._left(unit) / cost) if cost > 0 else expected
-        if float(expected @ price) < 0.99 * SMALLEST * float(price.sum()):
+        if float(expected @ price) < 0.99 * SMALLEST * float(price[left].sum()):
             return []
         return self._grants(expected, before)
 
@@ -215,7 +226,10 @@ class Adaptive:
         rng = np.random.default_rng([self._seed, len(self._rounds.rounds)])
         counts = expected.astype(np.int64) if before is None else drawn(expected, rng)
         nothing: NDArray[np.float64] = np.zeros(len(expected))
-        self._open = _Open(expected, before, int(counts.sum()), nothing.copy(), nothing.copy())
+        drawn_now = counts.astype(np.float64)
+        self._granted += drawn_now
+        running = int(counts.sum())
+        self._open = _Open(expected, before, drawn_now, running, nothing.copy(), nothing.copy())
         grants = []
         for place in np.flatnonzero(counts).tolist():
             reason = f"round {len(self._rounds.rounds) + 1}: {expected[place]:.2f} attempts expected"

@@ -10,7 +10,6 @@ from dataclasses import replace
 
 from trace_gym.core.agent import Agent
 from trace_gym.core.budget import Budget
-from trace_gym.core.episode import StopReason
 from trace_gym.core.journal import Journal
 from trace_gym.core.scheduler import Scheduler
 from trace_gym.core.tree import Forest
@@ -65,8 +64,8 @@ async def evaluate_adaptively(
     `config.attempts` is not used. Raises and resumes as `evaluate` does.
 
     Where attempts went depended on outcomes, so `success` and `by` are the unbiased estimates for this fixed
-    set of tasks; rates over the episodes played (pass@k, checks, turns, cost per success) would be of a
-    biased sample and are left out.
+    set of tasks, less those that were tried and never had an outcome; rates over the episodes played (pass@k,
+    checks, turns, cost per success) would be of a biased sample and are left out.
     """
     config = config or EvalConfig()
     parts = [suite if isinstance(suite, Part) else Part(suite) for suite in suites]
@@ -82,11 +81,7 @@ async def evaluate_adaptively(
 
 def adaptively_reported(forest: Forest, scheduler: Adaptive, *, planned: int) -> Report:
     """The report on a forest that `scheduler` grew."""
-    granted = {
-        tree.task.key: sum(rollout.stop is not StopReason.INVALID for rollout in tree.rollouts)
-        for tree in forest.trees
-    }
-    plain = summarise(forest, attempts=granted, planned=planned, passes=False)
+    plain = summarise(forest, attempts=scheduler.granted(), planned=planned, passes=False)
     suites = sorted({tree.task.suite for tree in forest.trees})
     return replace(
         plain,

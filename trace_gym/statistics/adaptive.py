@@ -7,8 +7,11 @@ task (`guess`) depend on earlier rounds only; each round's estimate is therefore
     x_r = 1/T sum_i [ guess_i + sum over m_i outcomes (outcome - guess_i) / e_i ],
 
 with m_i attempts drawn so that E[m_i] = e_i, and the rounds' weighted mean is a martingale whose weights are
-fixed before each round. Stopping by width or by budget looks at its variance alone. Leaves out what a round
-is made of: rollouts, grants, purses.
+fixed before each round. Stopping by width or by budget looks at its variance alone.
+
+Attempts may come to nothing: the others of that task and round then stand for them, and where there are none
+the guess does, as unsure as it is. A task of which no attempt ever had an outcome is left out of everything.
+Leaves out what a round is made of: rollouts, grants, purses.
 """
 
 from __future__ import annotations
@@ -33,13 +36,35 @@ LEAST = 0.1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Round:
-    """A round that is over; arrays (T,). `weight` was set before it, from its predicted variance."""
+    """A round that is over; arrays (T,). Of `drawn` attempts `counts` had an outcome. `weight` was set before
+    it, from its predicted variance."""
 
     expected: Array
     guess: Array
+    drawn: Array
     counts: Array
     wins: Array
     weight: float
+
+    @property
+    def estimates(self) -> Array:
+        """The tasks' estimates from this round alone (T,)."""
+        surplus = self.wins - self.counts * self.guess
+        estimates: Array = self.guess + self._standing * surplus / _divisor(self.expected)
+        return estimates
+
+    def variances(self, noise: Array, doubt: Array) -> Array:
+        """Their variances (T,), as `round_variances` but for attempts that came to nothing."""
+        planned = round_variances(self.expected, noise, doubt)
+        partly = planned + noise * (self._standing - 1) / _divisor(self.expected)
+        found: Array = np.where((self.drawn > 0) & (self.counts == 0), doubt, partly)
+        return found
+
+    @property
+    def _standing(self) -> Array:
+        """How many of the attempts drawn each outcome stands for (T,)."""
+        standing: Array = np.where(self.counts > 0, self.drawn / np.maximum(self.counts, 1), 1.0)
+        return standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +89,8 @@ class AdaptiveRounds:
     """The rounds over T tasks so far. `prior_wins` and `prior_attempts` (T,) come from elsewhere, such as an
     evaluation of an earlier checkpoint: they decide where attempts go, and never count as outcomes.
 
-    Lifecycle: hold `beliefs`, allocate with `neyman`, play, `close`, and again. Invariant: every round but a
-    first one without prior attempts has its weight from beliefs held before it.
+    Lifecycle: hold `beliefs`, allocate to what is `left` with `neyman`, play, `close`, and again. Invariant:
+    every round but a first one without prior attempts has its weight from beliefs held before it.
     """
 
     prior_wins: Array
@@ -81,22 +106,45 @@ class AdaptiveRounds:
         """What is believed of the tasks now."""
         return beliefs(*self.known())
 
-    def close(self, expected: Array, counts: Array, wins: Array, before: Beliefs | None) -> None:
-        """Take in a round: what it expected, how many attempts (T,) had an outcome, how many of them won, and
-        what was believed before it (None: nothing was, all tasks were expected to get the same)."""
+    def counts(self) -> Array:
+        """Attempts with an outcome (T,), in all rounds."""
+        return sum((each.counts for each in self.rounds), np.zeros(len(self.prior_wins)))
+
+    def left(self) -> NDArray[np.bool_]:
+        """Which tasks (T,) can be measured: all but those that were tried and never had an outcome."""
+        tried = sum((each.drawn for each in self.rounds), np.zeros(len(self.prior_wins)))
+        measurable: NDArray[np.bool_] = (tried == 0) | (self.counts() > 0)
+        return measurable
+
+    def close(
+        self,
+        expected: Array,
+        counts: Array,
+        wins: Array,
+        before: Beliefs | None,
+        *,
+        drawn: Array | None = None,
+    ) -> None:
+        """Take in a round: what it expected (0 of tasks that are not `left`), how many attempts (T,) had an
+        outcome, how many of them won, what was believed before it (None: nothing was, all tasks were expected
+        to get the same), and how many attempts were made (None: all of them had an outcome)."""
         held = before or beliefs(wins, counts)
-        variance = float(round_variances(expected, held.noise, held.doubt).sum()) / len(expected) ** 2
+        playing = int(np.count_nonzero(expected))
+        variance = float(round_variances(expected, held.noise, held.doubt).sum()) / playing**2
         weight = 1 / max(variance, 1e-12)
-        self.rounds.append(Round(expected, held.mean, counts, wins, weight))
+        made = counts if drawn is None else drawn
+        self.rounds.append(Round(expected, held.mean, made, counts, wins, weight))
 
     def needed(self, price: Array, error: float) -> float:
         """What further rounds must spend for a standard error of `error`, by the present beliefs."""
-        held = self.beliefs()
+        held, left = self.beliefs(), self.left()
         lacking = max(0.0, 1 / error**2 - sum(each.weight for each in self.rounds))
-        return lacking * float(np.sum(np.sqrt((held.noise + held.doubt) * price))) ** 2 / len(price) ** 2
+        wish = np.sqrt((held.noise + held.doubt) * price)[left]
+        return lacking * float(wish.sum()) ** 2 / len(wish) ** 2
 
     def estimate(self, members: NDArray[np.bool_] | None = None, *, level: float = 0.95) -> Estimate:
-        """The estimate over all tasks, or over the `members` (T,) among them. ValueError before a round.
+        """The estimate over all tasks that are `left`, or over the `members` (T,) among them. ValueError
+        where none of them has an outcome.
 
         The variance of a round takes each task's noise and the error of the guess from all that is known at
         the end. With n tasks that carry it (Satterthwaite 1946), each one's noise known from few attempts, it
@@ -108,21 +156,21 @@ class AdaptiveRounds:
         interval widens it as the asymptotic confidence sequence of Waudby-Smith et al. (2024, arXiv
         2103.06476) widens the normal one, tuned to the first round.
         """
-        if not self.rounds:
-            raise ValueError("no round is over yet")
-        chosen = np.ones(len(self.prior_wins), dtype=bool) if members is None else members
+        chosen = self.left() if members is None else self.left() & members
+        attempts = float(self.counts()[chosen].sum())
+        if not attempts:
+            raise ValueError("no round has brought an outcome")
         held, tasks = self.beliefs(), int(chosen.sum())
         weights = np.array([each.weight for each in self.rounds]) / sum(each.weight for each in self.rounds)
-        values = np.array([_unbiased(each)[chosen].mean() for each in self.rounds])
+        values = np.array([each.estimates[chosen].mean() for each in self.rounds])
         doubts = [held.doubt + (held.mean - each.guess) ** 2 for each in self.rounds]
         pairs = zip(self.rounds, doubts, strict=True)
-        variances = np.array([round_variances(r.expected, held.noise, doubt)[chosen] for r, doubt in pairs])
+        variances = np.array([each.variances(held.noise, doubt)[chosen] for each, doubt in pairs])
         mean = float(np.clip(weights @ values, 0.0, 1.0))
         by_task = weights**2 @ variances / tasks**2
         error = sqrt(float(by_task.sum()))
         carriers = float(by_task.sum() ** 2 / np.sum(by_task**2)) if error else float(tasks)
         quantile = float(stats.t.ppf(0.5 + level / 2, carriers))
-        attempts = float(sum(each.counts[chosen].sum() for each in self.rounds))
         careful = error**2 * (1 + sqrt(2 / carriers))
         noise = max(mean * (1 - mean), float(held.noise[chosen].mean()))
         size = max(1.0, noise / careful) if error else max(1.0, attempts)
@@ -163,20 +211,18 @@ def drawn(expected: Array, rng: np.random.Generator) -> NDArray[np.int64]:
     return np.diff(ends, prepend=0.0).astype(np.int64)
 
 
-def _unbiased(each: Round) -> Array:
-    """The tasks' estimates from one round (T,). Where outcomes are missing, the mean of those there are."""
-    surplus = each.wins - each.counts * each.guess
-    lacking = each.counts < np.floor(each.expected)
-    whole: Array = each.guess + surplus / np.where(lacking, np.maximum(each.counts, 1), each.expected)
-    return whole
-
-
 def round_variances(expected: Array, noise: Array, doubt: Array) -> Array:
-    """The variance of `_unbiased` task by task (T,); `doubt` is E(p - guess)^2, which counts as far as the
-    number of attempts is left to chance."""
-    part = expected - np.floor(expected)
-    whole: Array = noise / expected + doubt * part * (1 - part) / expected**2
+    """The variance of `Round.estimates` task by task (T,), 0 where nothing is expected; `doubt` is
+    E(p - guess)^2, which counts as far as the number of attempts is left to chance."""
+    part, divisor = expected - np.floor(expected), _divisor(expected)
+    whole: Array = noise / divisor + doubt * part * (1 - part) / divisor**2
     return whole
+
+
+def _divisor(expected: Array) -> Array:
+    """What is expected (T,), so that nothing comes of dividing by it where that is nothing."""
+    divisor: Array = np.where(expected > 0, expected, np.inf)
+    return divisor
 
 
 def _anytime(error: float, first: float, alpha: float) -> float:
