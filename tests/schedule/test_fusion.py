@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trace_gym.core.episode import StopReason
 from trace_gym.core.predictor import Prediction
+from trace_gym.core.tree import Forest
 from trace_gym.schedule.beta import BetaPredictor
 from trace_gym.schedule.fusion import Fusion, Record, mixture
-from trace_gym.testing import grow_forest
+from trace_gym.testing import grow_forest, grow_tree
 
 P = st.floats(0.05, 0.95)
 
@@ -81,6 +83,20 @@ def test_the_one_that_is_right_is_trusted() -> None:
         found = fusion.learn(WON)
     assert found["weight_root"] > 0.8
     assert found["brier_root"] < first["brier_root"] / 2
+
+
+def test_a_predictor_is_not_trusted_for_what_was_cut_on_its_word() -> None:
+    """Every rollout was cut at a worth of .1, which is what the learned one says: nothing is known of either.
+    One that was spared and won speaks against it."""
+    cut, spared = grow_tree("0 1 1 1 .", "0 1 1 1 ."), grow_tree("0 1 1 1 .", "0 1 1 +")
+    for tree, rollouts in ((cut, (0, 1)), (spared, (0,))):
+        for rollout in rollouts:
+            tree.stop(rollout, StopReason.CUT, worth=0.1)
+    fusion = Fusion(Says(0.1), Says(0.5))
+    assert fusion.learn(Forest(0, [cut])) == {"learned/steps": 1.0, "counts/steps": 1.0}
+    found = fusion.learn(Forest(1, [spared]))
+    assert (found["weight_root"], found["brier_root_learned"]) == (0.5, pytest.approx(0.81))
+    assert fusion.learn(Forest(2, [spared]))["weight_root"] < 0.5
 
 
 def test_a_predictor_worse_than_counts_fades_and_the_log_says_so(caplog: pytest.LogCaptureFixture) -> None:

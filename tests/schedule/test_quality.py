@@ -8,9 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trace_gym.core.budget import Budget
+from trace_gym.core.episode import StopReason
 from trace_gym.core.predictor import Prediction
-from trace_gym.schedule.quality import PredictionQuality, Sample, auc, bare_samples, brier, calibration_error
+from trace_gym.core.tree import Forest
+from trace_gym.schedule.quality import (
+    PredictionQuality,
+    Sample,
+    auc,
+    bare_samples,
+    brier,
+    calibration_error,
+    played_out,
+)
 from trace_gym.schedule.trace import Trace
+from trace_gym.testing import grow_tree
 
 FIRST = [
     Sample("a", 0, 0.8, 1.0),
@@ -95,6 +106,16 @@ def test_samples_are_of_bare_rollouts_and_without_leaves(world) -> None:
     assert {sample.task for sample in samples} == {"world/0"}
     tree = forest.trees[0]
     assert sum(sample.outcome for sample in samples) == 3 * sum(bool(tree.outcome(n)) for n in range(3))
+
+
+def test_what_was_cut_is_not_measured() -> None:
+    """Root 0; 1, 2 won; 3, 4, 5 cut at a worth of .08; 6, 7 lost: two rollouts with outcomes, each seen at
+    the root and after a turn."""
+    tree = grow_tree("0 1 1 +", "0 1 1 1 .", "0 1 1 -")
+    tree.stop(1, StopReason.CUT, worth=0.08)
+    assert played_out(tree) == [(0, 1.0), (1, 1.0), (0, 0.0), (6, 0.0)]
+    samples = bare_samples(Forest(0, [tree]), Depth())
+    assert [(sample.depth, sample.outcome) for sample in samples] == [(0, 1.0), (1, 1.0), (0, 0.0), (1, 0.0)]
 
 
 def test_bad_numbers_are_refused() -> None:

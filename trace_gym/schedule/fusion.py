@@ -1,8 +1,8 @@
 """Two predictors as one: a learned one and one that counts, each trusted as far as it has been right.
 
 The mixture is w p + (1-w) q with the w in [0, 1] that would have had the least squared error on the bare
-rollouts of recent steps, for roots and for other prefixes apart: where the learned one is worse than counts,
-w goes to 0 by itself, and the log says so. Leaves out the two predictors.
+rollouts of recent steps that were not cut, for roots and for other prefixes apart: where the learned one is
+worse than counts, w goes to 0 by itself, and the log says so. Leaves out the two predictors.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from trace_gym.core.predictor import Prediction, Predictor, Prefix
-from trace_gym.core.targets import bare_only, prefixes
+from trace_gym.core.targets import prefixes
 from trace_gym.core.tree import Forest
-from trace_gym.schedule.quality import brier
+from trace_gym.schedule.quality import brier, played_out
 
 log = logging.getLogger(__name__)
 KINDS = ("root", "prefix")
@@ -110,8 +110,7 @@ class Fusion:
     def _judge(self, forest: Forest) -> dict[str, float]:
         told: dict[str, list[tuple[float, float, float, float]]] = {kind: [] for kind in KINDS}
         for tree in forest.trees:
-            ends = tree.leaves()
-            labels = [(node, outcome) for node, outcome in bare_only(tree) if node not in ends]
+            labels = played_out(tree)
             nodes = sorted({node for node, _ in labels})
             asked = prefixes(tree, nodes)
             spoken = zip(nodes, self._learned.predict(asked), self._counts.predict(asked), strict=True)

@@ -1,7 +1,10 @@
 """How good predictions are: Brier score, ranking and calibration, against what is known without a model.
 
-Everything is measured on a step before anybody learns from it. Leaves out the predictors, and what to do with
-a bad one.
+Everything is measured on a step before anybody learns from it, and on rollouts that were played to their
+end: what is learnt from one that was cut is the predictor's own word, by which it would always be right. Of
+the hopeless those are the spared alone, and they count once each, for a tree does not know how rare they are:
+where rollouts are cut, hopeless prefixes weigh less than they occur. Leaves out the predictors, and what to
+do with a bad one.
 """
 
 from __future__ import annotations
@@ -16,8 +19,8 @@ from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
 from trace_gym.core.predictor import Predictor
-from trace_gym.core.targets import bare_only, prefixes
-from trace_gym.core.tree import Forest
+from trace_gym.core.targets import played, prefixes
+from trace_gym.core.tree import Forest, RolloutTree
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +34,10 @@ class Sample:
 
 
 def bare_samples(forest: Forest, predictor: Predictor) -> list[Sample]:
-    """One sample for every bare rollout with a known outcome at every node of its path but the leaf."""
+    """One sample for every label of `played_out`."""
     samples: list[Sample] = []
     for tree in forest.trees:
-        leaves = tree.leaves()
-        labels = [(node, outcome) for node, outcome in bare_only(tree) if node not in leaves]
+        labels = played_out(tree)
         nodes = sorted({node for node, _ in labels})
         asked = prefixes(tree, nodes)
         predicted = {
@@ -44,6 +46,19 @@ def bare_samples(forest: Forest, predictor: Predictor) -> list[Sample]:
         }
         samples += [Sample(tree.task.key, *predicted[node], outcome) for node, outcome in labels]
     return samples
+
+
+def played_out(tree: RolloutTree) -> list[tuple[int, float]]:
+    """(node, outcome) for every bare rollout with a known outcome that was not cut, at every node of its path
+    but the leaf."""
+    leaves, outcomes = tree.leaves(), tree.outcomes()
+    return [
+        (node, outcomes[leaf])
+        for leaf, rollout in leaves.items()
+        if leaf in outcomes and tree.bare(rollout) and tree.rollouts[rollout].worth is None
+        for node in played(tree, rollout)
+        if node not in leaves
+    ]
 
 
 def brier(predicted: ArrayLike, outcome: ArrayLike) -> float:
