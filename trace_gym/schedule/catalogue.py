@@ -135,9 +135,15 @@ def asks(name: str, options: Mapping[str, Any]) -> bool:
     """Does the method look at predictions? Raises UnknownName."""
     if name in WHOLE or options.get("cut_below") or options.get("guide_share"):
         return True
-    pair = pair_of(name)
-    roots, forks = (options.get(side, own) for side, own in (("roots", pair.roots), ("forks", pair.forks)))
-    return roots in ASKING or forks in ASKING
+    pair, named = pair_of(name), _named(options)
+    roots, forks = (named.get(side, own) for side, own in (("roots", pair.roots), ("forks", pair.forks)))
+    pair = pair_of(f"{roots}+{forks}")
+    return pair.roots in ASKING or pair.forks in ASKING
+
+
+def _named(options: Mapping[str, Any]) -> dict[str, str]:
+    """The rules that options name: a number of `roots` is none."""
+    return {side: rule for side in ("roots", "forks") if isinstance(rule := options.get(side), str)}
 
 
 def make(name: str, options: Mapping[str, Any], *, seed: int) -> Scheduler:
@@ -173,8 +179,9 @@ def _made(name: str, options: Mapping[str, Any], *, seed: int) -> Scheduler:
         return _whole(name, options, seed=seed)
     pair = pair_of(name)
     given = {**pair.options, **options}
-    named = {side: given.pop(side) for side in ("roots", "forks") if isinstance(given.get(side), str)}
+    named = _named(given)
     if named:
+        given = {key: value for key, value in given.items() if key not in named}
         pair = pair_of(f"{named.get('roots', pair.roots)}+{named.get('forks', pair.forks)}")
         given = {key: value for key, value in given.items() if key in options or _takes(pair, key)}
     known = [*_known(ROOTS[pair.roots]), *_known(FORKS[pair.forks]), *OWN, *CUTS, *GUIDES]
