@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from trace_gym.core.budget import Budget
 from trace_gym.core.episode import StopReason
 from trace_gym.core.predictor import Prediction
+from trace_gym.core.targets import played_out
 from trace_gym.core.tree import Forest
 from trace_gym.schedule.quality import (
     PredictionQuality,
@@ -18,7 +19,6 @@ from trace_gym.schedule.quality import (
     bare_samples,
     brier,
     calibration_error,
-    played_out,
 )
 from trace_gym.schedule.trace import Trace
 from trace_gym.testing import grow_tree

@@ -53,6 +53,14 @@ def bare_only(tree: RolloutTree) -> list[tuple[int, float]]:
     return _labels(tree, [known for known in _known(tree) if tree.bare(known[0])])
 
 
+def played_out(tree: RolloutTree) -> list[tuple[int, float]]:
+    """What predictors are judged by: (node, outcome) for every bare rollout with a known outcome that was not
+    cut, at every node of its path but the leaf. The worth of one that was cut is the predictor's own word."""
+    leaves = tree.leaves()
+    whole = [known for known in _known(tree) if tree.rollouts[known[0]].worth is None and tree.bare(known[0])]
+    return [(node, outcome) for node, outcome in _labels(tree, whole) if node not in leaves]
+
+
 def continuations_only(tree: RolloutTree) -> list[tuple[int, float]]:
     """`own_outcome` of the rollouts that started at a prefix. The mean at an anchor is unbiased for V there,
     the outcome that led to its choice being left out; prefixes that were not chosen have no label."""

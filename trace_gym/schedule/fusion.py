@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from trace_gym.core.predictor import Prediction, Predictor, Prefix
-from trace_gym.core.targets import prefixes
+from trace_gym.core.targets import played_out, prefixes
 from trace_gym.core.tree import Forest
-from trace_gym.schedule.quality import brier, played_out
+from trace_gym.schedule.quality import brier
 
 log = logging.getLogger(__name__)
 KINDS = ("root", "prefix")

@@ -19,8 +19,8 @@ from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
 from trace_gym.core.predictor import Predictor
-from trace_gym.core.targets import played, prefixes
-from trace_gym.core.tree import Forest, RolloutTree
+from trace_gym.core.targets import played_out, prefixes
+from trace_gym.core.tree import Forest
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +46,6 @@ def bare_samples(forest: Forest, predictor: Predictor) -> list[Sample]:
         }
         samples += [Sample(tree.task.key, *predicted[node], outcome) for node, outcome in labels]
     return samples
-
-
-def played_out(tree: RolloutTree) -> list[tuple[int, float]]:
-    """(node, outcome) for every bare rollout with a known outcome that was not cut, at every node of its path
-    but the leaf."""
-    leaves, outcomes = tree.leaves(), tree.outcomes()
-    return [
-        (node, outcomes[leaf])
-        for leaf, rollout in leaves.items()
-        if leaf in outcomes and tree.bare(rollout) and tree.rollouts[rollout].worth is None
-        for node in played(tree, rollout)
-        if node not in leaves
-    ]
 
 
 def brier(predicted: ArrayLike, outcome: ArrayLike) -> float:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trace_gym.core.predictor import Prediction, Prefix
-from trace_gym.core.targets import bare_only, own_outcome, prefixes, taught
+from trace_gym.core.targets import bare_only, own_outcome, played_out, prefixes, taught
 from trace_gym.core.tree import Forest
 from trace_gym.train.calibration import Calibration
 from trace_gym.train.features import PLAIN, Records, plain_features
@@ -49,8 +49,8 @@ class Head(ABC):
         """Learn from a step, and say how."""
 
     def learn(self, forest: Forest) -> Mapping[str, float]:
-        """Learn from a step. Returns, measured before: `brier_root` and `brier_prefix` of bare rollouts; and
-        of the learning itself what the head says, and the concentrations."""
+        """Learn from a step. Returns, measured before: `brier_root` and `brier_prefix` of bare rollouts that
+        were not cut; and of the learning itself what the head says, and the concentrations."""
         metrics = self._score(forest)
         sizes = [len(turn.hidden) for tree in forest.trees for turn in tree.turns if turn.hidden is not None]
         if sizes and sizes[0] != self._hidden:
@@ -99,9 +99,8 @@ class Head(ABC):
             nodes = sorted({node for node, _ in own_outcome(tree)})
             means = {n: p.mean for n, p in zip(nodes, self.predict(prefixes(tree, nodes)), strict=True)}
             ends, outcomes = tree.leaves(), tree.outcomes()
-            for node, outcome in bare_only(tree):
-                if node not in ends:
-                    errors["prefix" if node else "root"].append((means[node] - outcome) ** 2)
+            for node, outcome in played_out(tree):
+                errors["prefix" if node else "root"].append((means[node] - outcome) ** 2)
             won: dict[int, list[float]] = {}
             for leaf, rollout in ends.items():
                 if leaf in outcomes and taught(tree, rollout):
