@@ -16,7 +16,7 @@ CASES = [
     ("stale", "train/stale_share", 0.0, 0.25, "25.0% of the trained tokens"),
     ("nonfinite", "train/nonfinite_steps", 0.0, 1.0, "lower train.lr"),
     ("nonfinite", "train/loss", -3.0, math.nan, "train/loss is not a finite number"),
-    ("kl", "train/approx_kl", 1.0, 1.5, "moved the policy by 1.5 nats"),
+    ("kl", "train/update_kl", 1.0, 1.5, "moved the policy by 1.5 nats"),
     ("truncated", "truncated", 0.9, 0.95, "95% of the rollouts"),
 ]
 
@@ -87,7 +87,7 @@ def test_barren_waits_for_as_many_steps_as_it_is_told(limit: int) -> None:
 
 def test_a_lasting_trouble_is_told_once_but_stops_always() -> None:
     warned, stopped = Watchdogs(WatchConfig(kl="warn")), Watchdogs(WatchConfig(kl="stop"))
-    bad, good = {"train/approx_kl": 9.0}, {"train/approx_kl": 0.0}
+    bad, good = {"train/update_kl": 9.0}, {"train/update_kl": 0.0}
     assert [len(warned.look(m)) for m in (bad, bad, good, bad)] == [1, 0, 0, 1]
     assert [len(stopped.look(m)) for m in (bad, bad, good, bad)] == [1, 1, 0, 1]
 

@@ -126,7 +126,9 @@ def loss_named(name: str) -> Loss:
 @dataclass(frozen=True, slots=True)
 class Diagnostics:
     """Sums over trained tokens; `+` adds micro-batches. `clipped`: tokens whose gradient the clip stopped;
-    `kl`: the k3 estimate r - 1 - log r of KL(old || new)."""
+    `kl`: the k3 estimate r - 1 - log r of KL(old || new), as the passes find it. So the first pass of a
+    minibatch, in which r is often 1, counts with the later ones, and what the last step does is not in it;
+    `movement.py` says how far a whole update goes."""
 
     tokens: int = 0
     ratio: float = 0.0

@@ -15,8 +15,9 @@ from torch import Tensor
 from trace_gym.train.config import TrainConfig
 from trace_gym.train.credit import Credit
 from trace_gym.train.logprob import LogprobKernel
+from trace_gym.train.movement import PART, Movement, drawn
 from trace_gym.train.objective import Objective, Share
-from trace_gym.train.pack import Layout, MicroBatch, PackStats, pack
+from trace_gym.train.pack import Layout, MicroBatch, PackStats, batched, pack, stack
 from trace_gym.train.sequence import Sequences
 from trace_gym.train.tally import Tally
 from trace_gym.train.world import World
@@ -70,6 +71,16 @@ class Passes:
             everything += packed
             total += stats
         return shares, everything, total
+
+    def movement(self, credits_: Sequence[Credit], stats: PackStats, *, number: int) -> Movement:
+        """What measures how far update `number` moves the policy, begun."""
+        config = self.config
+        rows = drawn(credits_, stats.computed // PART, np.random.default_rng([config.seed, number, 1]))
+        groups = batched(rows, config.token_budget, terms=config.term_budget)
+        batches = [stack(group, chains=True) for group in groups]
+        made = Movement(self.kernel, self.world.deal(batches) if batches else [], self.world)
+        made.begin()
+        return made
 
     @torch.no_grad()
     def prepare(self, shares: Sequence[Share], tally: Tally) -> None:

@@ -44,6 +44,18 @@ class Row:
     def __len__(self) -> int:
         return len(self.tokens)
 
+    def cut(self, length: int) -> Row:
+        """Its first `length` tokens. Each sees what it saw, for all of that comes before it."""
+        kept = self.trained < length
+        return Row(
+            tokens=self.tokens[:length],
+            positions=self.positions[:length],
+            end=np.minimum(self.end[:length], length),
+            parent=self.parent[:length],
+            trained=self.trained[kept],
+            streams=self.streams[:, kept],
+        )
+
 
 def row(pieces: Iterable[Sequence[Segment]]) -> Row:
     """Several tries behind one another in one sequence; none sees another."""

@@ -178,15 +178,15 @@ class Trainer:
 
         Old log-probs are the trainer's own, taken with the same kernel and the same packing before the first
         step, or the sampler's (`old_logprobs`). The trees of the last forests count again (`replay`). Without
-        contrast anywhere nothing changes, and `skipped` is 1.
+        contrast anywhere nothing changes, and `skipped` is 1. `update_kl`: see `movement.py`.
         """
-        begun, version = self._clock(), self.version
-        config = self.config
+        begun, version, config = self._clock(), self.version, self.config
         fresh, again = self._crediting.of(forest)
         credits_ = [*fresh, *again]
         rng = np.random.default_rng([config.seed, self.updates])
         shares, batches, stats = self._passes.shares(credits_, rng)
         tally = Tally(version)
+        movement = self._passes.movement(credits_, stats, number=self.updates)
         self._passes.prepare(shares, tally)
         spread = self._noise(shares) if config.noise else {}
         for epoch in range(config.epochs):
@@ -199,6 +199,7 @@ class Trainer:
             **tally.over(self._world).metrics(),
             **described(fresh, batches, stats, version=version),
             **spread,
+            "update_kl": movement.nats(),
             "lr": config.rate(max(0, self.steps - 1)),
             "skipped": float(not shares),
             "replayed_trees": float(len(again)),

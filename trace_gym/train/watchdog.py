@@ -194,7 +194,7 @@ def _entropy(dogs: Watchdogs, metrics: Mapping[str, float]) -> str | None:
 
 
 def _kl(dogs: Watchdogs, metrics: Mapping[str, float]) -> str | None:
-    moved = metrics.get("train/approx_kl", 0.0)
+    moved = metrics.get("train/update_kl", 0.0)
     if not moved > dogs.config.kl_limit:
         return None
     return f"the update moved the policy by {moved:.3g} nats a token, allowed are {dogs.config.kl_limit:g}"
