@@ -22,7 +22,7 @@ SHORT = 64
 """Prompts of up to so many tokens are read together."""
 PACK = 2 * SHORT
 """Tokens of a pack: few, since every token of a pack is compared with every other."""
-AT_ONCE = 16
+AT_ONCE = 8
 """Packs in a forward pass."""
 
 

@@ -11,7 +11,7 @@ const CHARTS = [
   ["Contrast bought by forks", [["found", "schedule/forks_contrast"], ["predicted", "schedule/forks_contrast_predicted"]]],
   ["Entropy of the policy", [["nats a token", "train/entropy"]]],
   ["Gradient norm", [["gradient norm", "train/grad_norm"]]],
-  ["KL to the sampler", [["approximate KL", "train/approx_kl"], ["clipped share", "train/clip_share"]]],
+  ["KL", [["of the update", "train/update_kl"], ["seen while training", "train/approx_kl"], ["clipped share", "train/clip_share"]]],
   ["Staleness", [["stale share", "train/stale_share"]]],
 ];
 
