@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from hashlib import blake2b
 from itertools import islice
 
 import numpy as np
@@ -12,13 +14,15 @@ from trace_gym.core.action import Action
 from trace_gym.core.check import Status
 from trace_gym.core.errors import UnknownName
 from trace_gym.core.task import Split, Task
+from trace_gym.environment.audit import audit
 from trace_gym.environment.certify import Plan, certify
 from trace_gym.environment.registry import suite
 from trace_gym.environment.spaces import ActionSpace
 from trace_gym.environment.tasks import straddling
 from trace_gym_envs.shop.compact import COMPACT_VOCABULARY, KINDS, MAX_TURNS, ShopCompact
 from trace_gym_envs.shop.errand import Errand
-from trace_gym_envs.shop.listing import errand_task
+from trace_gym_envs.shop.likeness import likeness
+from trace_gym_envs.shop.listing import errand_task, listed
 from trace_gym_envs.shop.suite import Shop
 
 
@@ -208,6 +212,54 @@ def test_splits_hold_worlds_out() -> None:
     assert len({task.family for task in test[:400]}) == 12
     with pytest.raises(UnknownName, match="refusal"):
         ShopCompact.tasks(Split.TRAIN, subset="refusal")
+
+
+def test_the_test_split_is_as_published() -> None:
+    listed_now = [[t.id, t.family, t.seed, t.subset, dict(t.payload)] for t in ShopCompact.tasks(Split.TEST)]
+    text = json.dumps(listed_now, sort_keys=True)
+    assert blake2b(text.encode(), digest_size=8).hexdigest() == "2ada73741361abe8"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_errand_of_testing_is_trained_on_in_another_world(kind: str) -> None:
+    tested = {likeness(Errand.of(task.payload)) for task in ShopCompact.tasks(Split.TEST, subset=kind)}
+    train = list(ShopCompact.tasks(Split.TRAIN, subset=kind)[::4])
+    assert tested.isdisjoint(likeness(Errand.of(task.payload)) for task in train)
+    assert len({task.id for task in train}) == len(train)
+    worlds = list(ShopCompact.tasks(Split.TRAIN, subset=kind, worlds=60)[50:400:60])
+    assert tested.isdisjoint(likeness(Errand.of(task.payload)) for task in worlds)
+
+
+def reference(env: ShopCompact, task: Task) -> tuple[str, ...]:
+    """All that the oracle is shown, and does."""
+    seen, done = [opened(env, task)], False
+    while not done:
+        action = env.oracle()
+        assert action is not None
+        observation, _, terminated, truncated, _ = env.step(action)
+        seen += [str(action.json()), observation]
+        done = terminated or truncated
+    return tuple(seen)
+
+
+@pytest.mark.parametrize(("kind", "count"), [("stock", 150), ("checkout", 900)])
+def test_episodes_that_are_the_same_are_alike(env: ShopCompact, kind: str, count: int) -> None:
+    """Over worlds of both splits, listed as they come."""
+    found: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
+    openings: dict[str, list[Task]] = {}
+    for split in Split:
+        for task in islice(listed("shop_compact", split, subset=kind, kinds=KINDS), count):
+            openings.setdefault(opened(env, task), []).append(task)
+    for tasks in openings.values():
+        for task in tasks if len({task.split for task in tasks}) == 2 else ():
+            found.setdefault(reference(env, task), set()).add(likeness(Errand.of(task.payload)))
+    assert len(found) > 5
+    assert {len(alike) for alike in found.values()} == {1}
+
+
+def test_the_split_is_sound() -> None:
+    found = audit(suite("shop_compact"), most=300)
+    assert (found.twice, found.straddling, found.read) == ((), (), (300, 300))
 
 
 def test_it_is_certified() -> None:

@@ -23,6 +23,7 @@ from trace_gym_envs.shop.calls import sending, towards
 from trace_gym_envs.shop.errand import Errand
 from trace_gym_envs.shop.facts import facts
 from trace_gym_envs.shop.kinds.afterwards import TEXTS, TITLES
+from trace_gym_envs.shop.likeness import likeness
 from trace_gym_envs.shop.listing import listed
 from trace_gym_envs.shop.shopper import Reach, Say, Send, move
 from trace_gym_envs.shop.symbols import TEXT_WORDS, TITLE_WORDS, WORDS, Symbols
@@ -72,8 +73,17 @@ class ShopCompact(TextShop):
 
     @classmethod
     def tasks(cls, split: Split, *, subset: str = "", worlds: int | None = None) -> Sequence[Task]:
-        """Errands of five kinds, which are the subsets; `worlds`: over that many. Raises UnknownName."""
-        return listed(cls.suite, split, subset=subset, worlds=worlds, kinds=KINDS, max_turns=MAX_TURNS)
+        """Errands of five kinds, which are the subsets; `worlds`: over that many. None of training is, in
+        these words, like one of testing in its usual twelve worlds. Raises UnknownName."""
+        return listed(
+            cls.suite,
+            split,
+            subset=subset,
+            worlds=worlds,
+            kinds=KINDS,
+            max_turns=MAX_TURNS,
+            likeness=likeness,
+        )
 
     def begin(self, task: Task) -> str:
         """The errand, and the front page."""
