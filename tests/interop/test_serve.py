@@ -39,3 +39,52 @@ def test_a_task_is_played_over_mcp_and_judged(tmp_path: Path) -> None:
 def test_a_task_that_is_not_there_is_named() -> None:
     with pytest.raises(EnvironmentFailed, match="unknown test task of guess '10-33'; did you mean"):
         served("guess", "--task", "10-33")
+
+
+HANGS = '''
+"""A tool that never returns."""
+
+from threading import Event
+
+from trace_gym.core.check import Verdict
+from trace_gym.core.task import Limits, Split, Task
+from trace_gym.environment.env import AgenticEnv
+from trace_gym.environment.tools import tool
+
+
+class Hangs(AgenticEnv):
+    """It hangs."""
+
+    suite = "hangs"
+
+    def begin(self, task):
+        self.state = 0
+        return "Wait."
+
+    @tool
+    def wait(self) -> str:
+        """Wait for ever."""
+        Event().wait()
+        return "never"
+
+    def checks(self):
+        return [Verdict.of("waited", False, evidence="nothing yet")]
+
+    @classmethod
+    def tasks(cls, split):
+        return [Task("one", "hangs", split, "one", limits=Limits(step_timeout_s=0.5))]
+'''
+
+
+def test_a_tool_that_hangs_is_told_and_keeps_nobody(tmp_path: Path) -> None:
+    file, result = tmp_path / "hangs.py", tmp_path / "result.json"
+    file.write_text(HANGS)
+    server = served(f"{file}:Hangs", "--result", str(result))
+    try:
+        answer = server.call("wait", {})
+        assert answer.failed
+        assert answer.text == "The environment broke: no answer from the environment in 0.5 s"
+        assert json.loads(result.read_text())["failure"] == "no answer from the environment in 0.5 s"
+        assert server.call("task", {}).text == answer.text
+    finally:
+        server.close()

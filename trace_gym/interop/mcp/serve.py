@@ -8,10 +8,8 @@ Leaves out the model's tokens and costs, which the agent keeps to itself: `inter
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +23,7 @@ from trace_gym.core.errors import EnvironmentFailed
 from trace_gym.core.task import Task
 from trace_gym.environment.env import AgenticEnv
 from trace_gym.environment.registry import Suite
+from trace_gym.rollout.own_thread import OwnThread
 
 T = TypeVar("T")
 TASK = ToolSpec("task", "The task, as it was first told.", {"type": "object", "properties": {}})
@@ -44,7 +43,7 @@ class Desk:
 
     def __init__(self, suite: Suite, task: Task, result: Path | None) -> None:
         self._suite, self._task, self._result = suite, task, result
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="env")
+        self._thread = OwnThread("env")
         self._env: AgenticEnv | None = None
         self._opening = ""
         self._tools: tuple[ToolSpec, ...] = ()
@@ -63,12 +62,13 @@ class Desk:
         self._opening = await self._on_thread(begin)
         return self._opening
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """End the episode as it stands."""
-        env = self._env
-        if env is not None:
-            await self._on_thread(env.close)
-        self._thread.shutdown(wait=False)
+        self._thread.end(self._close)
+
+    def _close(self) -> None:
+        if self._env is not None:
+            self._env.close()
 
     def tools(self) -> list[mcp_types.Tool]:
         """The environment's tools as they are now, and ours."""
@@ -106,7 +106,11 @@ class Desk:
         return observation
 
     async def _on_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        limit = self._task.limits.step_timeout_s
+        try:
+            return await self._thread.call(work, limit)
+        except TimeoutError as late:
+            raise EnvironmentFailed(f"no answer from the environment in {limit:g} s") from late
 
     def _note(
         self,
@@ -149,7 +153,7 @@ async def serve(suite: Suite, task: Task, *, result: Path | None) -> None:
         async with stdio_server() as (read, write):
             await server.run(read, write, server.create_initialization_options())
     finally:
-        await desk.close()
+        desk.close()
 
 
 def _said(text: str, *, wrong: bool = False) -> mcp_types.CallToolResult:
