@@ -76,6 +76,12 @@ def compound(inner):
 schemas = st.recursive(leaves, compound, max_leaves=8)
 
 
+def test_additional_names_are_as_many_as_asked_for():
+    schema = {"type": "object", "additionalProperties": {"type": "boolean"}, "minProperties": 2}
+    sizes = [len(sample_json(schema, np.random.default_rng(seed))) for seed in (3186, 6391, 12225, 13467)]
+    assert min(sizes) == 2
+
+
 @settings(deadline=None, max_examples=300)
 @given(schemas, st.integers(0, 2**32))
 def test_samples_fit_their_schema(schema, seed):

@@ -218,7 +218,10 @@ def _object(
     extra = schema.get("additionalProperties", False)
     missing = int(schema.get("minProperties", 0)) - len(drawn)
     for _ in range(max(missing, 0 if extra is False else int(rng.integers(3)))):
-        drawn[_text(rng, 1, 8)] = _draw(extra, root, rng, depth + 1)
+        name = _text(rng, 1, 8)
+        while name in drawn:
+            name = _text(rng, 1, 8)
+        drawn[name] = _draw(extra, root, rng, depth + 1)
     return drawn
 
 
