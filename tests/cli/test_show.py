@@ -1,5 +1,6 @@
 """`trace-gym runs` and `trace-gym show` as people type it, on runs of every kind and state."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -9,6 +10,7 @@ from rich.console import Console
 
 from tests.loop_files.runs import SMALL, Listening
 from trace_gym.assemble import train
+from trace_gym.cli.display import Display
 from trace_gym.cli.text_tree import Notes, text_tree
 from trace_gym.config import load
 from trace_gym.core.scheduler import Grant
@@ -93,6 +95,34 @@ def test_show_tells_what_each_suite_of_a_mixed_run_learnt_and_took(run: Run, tmp
     lines = [" ".join(line.replace("│", " ").split()) for line in run("show", "m").out.splitlines()]
     assert "shop 0.062 0.188 0.250 20 25% 500 25% 3.0 s" in lines
     assert "wikihop 0.188 0.562 0.750 60 75% 1,500 75% 9.0 s" in lines
+
+
+def test_success_of_nothing_is_a_dash(run: Run, tmp_path: Path) -> None:
+    """As the loop says it, and later: two suites, of which a step played one or none."""
+    rest = dict.fromkeys(("effective_ratio", "trajectories", "tokens_sampled", "env_seconds"), 0.0)
+    told = rest | {"leaves": 0.0, "trees": 0.0, "suite/a/success_bare": 0.5, "success_bare": 0.5}
+    told |= {f"suite/{name}/{key}": 0.0 for name in "ab" for key in (*rest, "share_tokens")}
+    nothing = {name: value for name, value in told.items() if not name.endswith("success_bare")}
+    display = Display(total=2)
+    display.console.file = said = io.StringIO()
+    with Store.create(tmp_path / "m", kind="train", config={}) as store:
+        for step, metrics in enumerate((told, nothing)):
+            store.open_step(step, [], [])
+            store.close_step(step, metrics)
+            display.step_done(step, metrics)
+    heads = [line.split("  effective")[0].strip() for line in said.getvalue().splitlines()]
+    assert heads == [
+        "step 0 (1/2)  success 0.500",
+        "a: success 0.500",
+        "b: success -",
+        "step 1 (2/2)  success -",
+        "a: success -",
+        "b: success -",
+    ]
+    lines = [line.replace("│", " ").split() for line in run("show", "m").out.splitlines()]
+    cells = [line[:3] for line in lines if line and line[0] in ("0", "1", "a", "b")]
+    assert cells == [["0", "0.500", "0.000"], ["1", "-", "0.000"], ["a", "0.500", "-"], ["b", "-", "-"]]
+    assert run("runs", "m", "--json").json()["runs"][0]["success"] is None
 
 
 def _keys(folder: Path) -> list[str]:

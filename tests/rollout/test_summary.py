@@ -33,7 +33,18 @@ def test_what_checks_gained_is_told_of_bare_rollouts() -> None:
         verdicts = (Verdict.of("goal", score == 1.0, score=score, evidence=""),)
         tree.turns[node] = replace(tree.turns[node], verdicts=verdicts)
     assert described(Forest(0, [tree]))["progress_bare"] == 0.25
-    assert described(Forest(0, []))["progress_bare"] == 0.0
+
+
+MEANS = {"success_bare", "progress_bare", "success_leaves"}
+
+
+def test_a_mean_of_nothing_is_left_out_and_never_a_zero() -> None:
+    assert not described(Forest(0, [])).keys() & MEANS
+    assert not described(grow_forest(["0 1 !", "0 1 ?"])).keys() & MEANS, "invalid and censored alone"
+    lost = described(grow_forest(["0 1 -"]))
+    assert {name: lost[name] for name in MEANS} == dict.fromkeys(MEANS, 0.0)
+    forks = described(grow_forest(["0 1 2 !", "1 1 +"]))
+    assert forks.keys() & MEANS == {"success_leaves"}
 
 
 def test_a_suite_that_was_not_played_is_told_and_one_alone_says_nothing_twice() -> None:
@@ -41,4 +52,6 @@ def test_a_suite_that_was_not_played_is_told_and_one_alone_says_nothing_twice() 
     told = by_suite(forest, ["idle", "toy"])
     assert (told["suite/toy/trajectories"], told["suite/idle/trajectories"]) == (2, 0)
     assert (told["suite/toy/share_tokens"], told["suite/idle/share_tokens"]) == (1.0, 0.0)
+    assert told["suite/toy/success_bare"] == 0.5
+    assert "suite/idle/success_bare" not in told
     assert by_suite(forest, ["toy"]) == {}

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import uvicorn
 
+from trace_gym.store import Store
 from trace_gym.view import questions
 from trace_gym.view.app import make_app
 from trace_gym.view.export import export
@@ -89,6 +90,20 @@ def test_the_run_page_shows_curves_money_and_the_log(page: Any, address: str) ->
     assert page.locator("svg[role=img]").count() >= 2
     assert page.locator("text=onerror").count() >= 1, "hostile text is shown as text"
     assert all(url.startswith((address, "data:")) for url in page.asked)
+
+
+def test_success_of_nothing_is_a_dash_and_no_point_of_a_curve(page: Any, tmp_path: Path) -> None:
+    with Store.create(tmp_path / "one", kind="train", config={}) as store:
+        for step, told in enumerate(({"success_bare": 0.25}, {})):
+            store.open_step(step, [], [])
+            store.close_step(step, {"effective_ratio": 0.0, **told})
+    with served(tmp_path) as address:
+        show(page, address, "run=one")
+        facts = page.text_content(".facts")
+        curves = ("Success of the rollouts", "Effective ratio")
+        points = [page.locator(f"[aria-label^='{title}'] circle").count() for title in curves]
+    assert "\N{EN DASH}success of bare roots, last step" in facts
+    assert points == [1, 2]
 
 
 def test_a_tree_is_walked_with_the_keyboard(page: Any, address: str, runs: Path) -> None:

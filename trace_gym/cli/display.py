@@ -24,15 +24,8 @@ from trace_gym.evaluate import Report
 if TYPE_CHECKING:
     from trace_gym.train.warmstart import CloningStep
 
-SUITE_METRICS = (
-    "success_bare",
-    "effective_ratio",
-    "trajectories",
-    "tokens_sampled",
-    "share_tokens",
-    "env_seconds",
-)
-"""What a line on a suite of a mixed step says."""
+SUITE_METRICS = ("effective_ratio", "trajectories", "tokens_sampled", "share_tokens", "env_seconds")
+"""What a line on a suite of a mixed step says, beside success."""
 
 
 class Display:
@@ -127,7 +120,7 @@ class Display:
         )
         idle = "  no contrast, no update" if metrics.get("train/skipped") else ""
         self.console.print(
-            f"step {step}{of}  success {metrics['success_bare']:.3f}  "
+            f"step {step}{of}  success {_mean(metrics, 'success_bare')}  "
             f"effective {metrics['effective_ratio']:.2f}  leaves {metrics['leaves']:.0f}  "
             f"tokens {metrics['tokens_sampled']:,.0f}{predictor}  {seconds:.1f} s{idle}",
             highlight=False,
@@ -136,7 +129,7 @@ class Display:
         for name in (key.split("/")[1] for key in metrics if key.endswith("/share_tokens")):
             of_suite = {key: metrics[f"suite/{name}/{key}"] for key in SUITE_METRICS}
             self.console.print(
-                f"    {name}: success {of_suite['success_bare']:.3f}  "
+                f"    {name}: success {_mean(metrics, f'suite/{name}/success_bare')}  "
                 f"effective {of_suite['effective_ratio']:.2f}  trajectories {of_suite['trajectories']:.0f}  "
                 f"tokens {of_suite['tokens_sampled']:,.0f} ({100 * of_suite['share_tokens']:.0f} %)  "
                 f"environment {of_suite['env_seconds']:.1f} s",
@@ -174,3 +167,8 @@ class Display:
     def note(self, text: str) -> None:
         """One line."""
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _mean(metrics: Mapping[str, float], name: str) -> str:
+    """A mean, which a step has only where something was scored."""
+    return f"{metrics[name]:.3f}" if name in metrics else "-"

@@ -31,7 +31,7 @@ COLUMNS = {
     "entropy": "train/entropy",
     "Brier": "predictor/brier_prefix",
 }
-SUITE_COLUMNS = ("success_bare", "effective_ratio", "trajectories", "tokens_sampled", "env_seconds")
+SUITE_COLUMNS = ("effective_ratio", "trajectories", "tokens_sampled", "env_seconds")
 
 
 @click.command(
@@ -100,7 +100,7 @@ def _print_suites(console: Console, steps: Mapping[int, Mapping[str, Any]]) -> N
                 f"{sum(of[key]) / max(1, sum(m[key] for m in closed)):.0%}",
             )
         ]
-        won = of["success_bare"]
+        won = [metrics.get(f"suite/{name}/success_bare") for metrics in closed]
         contrast = sum(of["effective_ratio"]) / len(closed)
         seconds = f"{sum(of['env_seconds']):,.1f} s"
         table.add_row(name, _number(won[0]), _number(won[-1]), _number(contrast), *taken, seconds)

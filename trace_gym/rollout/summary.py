@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from trace_gym.core.check import potential
 from trace_gym.core.episode import StopReason
@@ -14,21 +14,23 @@ OUT = (StopReason.MAX_TURNS, StopReason.CONTEXT)
 
 def described(forest: Forest) -> dict[str, float]:
     """What a step's forest looks like: success of bare rollouts and by how much they raised the potential of
-    their checks, contrast, size, cost."""
+    their checks, success of all leaves, contrast, size, cost. Means of nothing are left out."""
     played = [
         (outcome, progress(tree, record.tip))
         for tree in forest.trees
         for number, record in enumerate(tree.rollouts)
         if tree.bare(number) and (outcome := tree.outcome(number)) is not None
     ]
-    bare = [outcome for outcome, _ in played]
     leaves = [value for tree in forest.trees for value in tree.outcomes().values()]
+    scored: dict[str, Sequence[float]] = {
+        "success_bare": [outcome for outcome, _ in played],
+        "progress_bare": [gained for _, gained in played],
+        "success_leaves": leaves,
+    }
     out = [r.stop in OUT for tree in forest.trees for r in tree.rollouts if r.scored]
     cost = forest.cost
     return {
-        "success_bare": sum(bare) / len(bare) if bare else 0.0,
-        "progress_bare": sum(gained for _, gained in played) / len(played) if played else 0.0,
-        "success_leaves": sum(leaves) / len(leaves) if leaves else 0.0,
+        **{name: sum(values) / len(values) for name, values in scored.items() if values},
         "effective_ratio": forest.effective_ratio(),
         "trees": float(len(forest.trees)),
         "leaves": float(len(leaves)),
@@ -60,7 +62,7 @@ def by_suite(forest: Forest, suites: Collection[str]) -> dict[str, float]:
     for name in names:
         part = Forest(forest.step, [tree for tree in forest.trees if tree.task.suite == name])
         found = described(part)
-        told |= {f"suite/{name}/{metric}": found[metric] for metric in PER_SUITE}
+        told |= {f"suite/{name}/{metric}": found[metric] for metric in PER_SUITE if metric in found}
         told[f"suite/{name}/share_tokens"] = part.cost.decoded / everything
         told[f"suite/{name}/env_seconds"] = part.cost.env_seconds
     return told

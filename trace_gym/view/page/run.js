@@ -41,7 +41,11 @@ async function runPage(run) {
   ];
 }
 
-const last = (series, name, shown) => { const points = series[name]; return points ? shown(points[points.length - 1][1]) : "–"; };
+/** What the last step told of a metric; a dash where it told nothing. Every step tells its effective ratio. */
+function last(series, name, shown) {
+  const point = (series[name] || []).at(-1), newest = (series.effective_ratio || []).at(-1);
+  return point && newest && point[0] === newest[0] ? shown(point[1]) : "–";
+}
 
 function spending(rows) {
   if (!rows.length) return h("p", { class: "soft" }, "Nothing has been spent yet.");
