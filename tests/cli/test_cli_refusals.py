@@ -37,6 +37,33 @@ def test_eval_overwrites_no_run_and_resumes_no_other(run: Run, tmp_path: Path) -
     assert contents(tmp_path) == before
 
 
+def test_an_evaluation_resumed_by_its_folder_takes_no_other_options(run: Run, tmp_path: Path) -> None:
+    run(*EVAL, "--out", "one").json()
+    before = contents(tmp_path)
+    resumed = ("eval", "--resume", "--out", "one", "--json")
+    refused = {
+        "--budget trajectories=50": "budgets",
+        "--agent random --attempts 3 --seed 9": "agent_name, attempts, seed",
+        "-k 2 --tasks 4": "attempts",
+        "--policy tiny": "policy",
+        "--screenshots": "screenshots",
+        "--temperature 0.0 --limit turns=3 --workers 2": "limits, temperature",
+    }
+    for words, names in refused.items():
+        says = run(*resumed, *words.split()).sentence(1)
+        assert says == f"one holds another evaluation; what differs: {names}"
+    assert contents(tmp_path) == before
+    told = run(*resumed, "--agent", "oracle", "--tasks", "4", "-k", "1", "--workers", "2").json()
+    assert told["episodes"] == 4
+
+
+def test_an_evaluation_with_pictures_is_not_taken_up_without(run: Run) -> None:
+    run(*EVAL, "--screenshots", "--out", "one").json()
+    says = run(*EVAL, "--out", "one", "--resume").sentence(1)
+    assert says == "one holds another evaluation; what differs: screenshots"
+    assert run("eval", "--resume", "--out", "one", "--json").json()["episodes"] == 4
+
+
 def test_a_read_only_folder_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     run(*EVAL, "--out", "open").json()  # loads what nobody but the owner may be able to read
     with tempfile.TemporaryDirectory() as name:

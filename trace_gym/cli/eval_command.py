@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
 
 from trace_gym.cli.display import Display
 from trace_gym.cli.options import budget_of, episode_limits_of, see_that_free
+from trace_gym.cli.resume import as_recorded, evaluation_store
 from trace_gym.cli.tables import print_report
 from trace_gym.core.agent import Agent
 from trace_gym.core.episode import StopReason
-from trace_gym.core.errors import BadConfig, RunFolderError
+from trace_gym.core.errors import BadConfig
 from trace_gym.core.heap import settled
 from trace_gym.core.task import Split
 from trace_gym.environment.registry import Suite, suite
@@ -36,11 +38,6 @@ from trace_gym.evaluate.benchmark import is_benchmark, read_benchmark
 from trace_gym.evaluate.compare import read_evaluated
 from trace_gym.parts import agent_names, make_agent, with_torch
 from trace_gym.store import RunStatus, Store
-
-UNRECORDED = ("out", "resume", "as_json", "workers")
-"""Options that do not change what is played."""
-LATER = ("screenshots",)
-"""Options that older runs do not know of; recorded where they are set."""
 
 
 @click.command(
@@ -91,11 +88,14 @@ LATER = ("screenshots",)
     "--resume", is_flag=True, help="Continue the evaluation in --out, as it was asked for; mid-episode too."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON object on standard output.")
-def command(**given: Any) -> None:
+@click.pass_context
+def command(ctx: click.Context, /, **given: Any) -> None:
     """Evaluate an agent or a policy on SUITES (NAME, NAME:SUBSET, NAME?option=value, file.py:Class), or on a
     benchmark: core, full, or a TOML file of your own.
     """
-    given = _as_recorded(given) if given["resume"] else given
+    if given["resume"]:
+        source = ParameterSource.COMMANDLINE
+        given = as_recorded(given, [key for key in given if ctx.get_parameter_source(key) is source])
     if not given["suites"]:
         raise BadConfig("name at least one suite to evaluate on; see trace-gym list")
     if given["out"] and not given["resume"]:
@@ -138,7 +138,7 @@ def _evaluated(parts: list[Part], config: EvalConfig, given: dict[str, Any]) -> 
         rollouts = None if adaptive else sum(each.attempts for each in plan)
         display = stack.enter_context(Display(rollouts=rollouts, quiet=given["as_json"]))
         agent = _agent(given, [part.suite for part in parts], stack, display)
-        store = stack.enter_context(_store(given)) if given["out"] else None
+        store = stack.enter_context(evaluation_store(given)) if given["out"] else None
         if store is not None:
             ends = store.stops()
             open_still = ends.get("running", 0) + ends.get(StopReason.INVALID, 0)
@@ -234,43 +234,3 @@ def _agent(given: dict[str, Any], suites: list[Suite], stack: ExitStack, display
     stack.callback(opened.close)
     agent: Agent = opened.agent
     return agent
-
-
-def _as_recorded(given: dict[str, Any]) -> dict[str, Any]:
-    """What the evaluation to be resumed was asked for, where nothing but its folder is named."""
-    if not given["out"]:
-        raise BadConfig("--resume continues the evaluation in a run folder: say which with --out")
-    if given["suites"]:
-        return given
-    with Store.open(given["out"], read_only=True) as store:
-        _demand_evaluation(store)
-        return {**given, **_recorded(store)}
-
-
-def _recorded(store: Store) -> dict[str, Any]:
-    """What an evaluation was asked for. In older ones the seed also decided the sample."""
-    return {"sample": store.config.get("seed"), **store.config}
-
-
-def _demand_evaluation(store: Store) -> None:
-    if store.kind != "eval":
-        raise RunFolderError(f"{store.folder} holds a run of kind {store.kind!r}, not an evaluation")
-
-
-def _store(given: dict[str, Any]) -> Store:
-    """The evaluation's own run folder."""
-    asked = {
-        key: value for key, value in given.items() if key not in UNRECORDED and (value or key not in LATER)
-    }
-    config = json.loads(json.dumps(asked, default=str))
-    if not given["resume"]:
-        return Store.create(given["out"], kind="eval", config=config, exist_ok=True)
-    with ExitStack() as undo:
-        store = undo.enter_context(Store.open(given["out"]))
-        _demand_evaluation(store)
-        recorded = _recorded(store)
-        if recorded == config:
-            undo.pop_all()
-            return store
-    changed = sorted(key for key in config if recorded.get(key) != config[key])
-    raise RunFolderError(f"{given['out']} holds another evaluation; what differs: {', '.join(changed)}")
