@@ -211,6 +211,46 @@ def test_eval_takes_limits_of_an_episode(run: Run) -> None:
     assert "did you mean 'turns'" in run(*words, "--limit", "turn=2").sentence(2)
 
 
+BROKEN = """
+from trace_gym import AgenticEnv, Task, Verdict
+
+class Broken(AgenticEnv):
+    suite = "broken"
+    def begin(self, task):
+        if task.id in self.breaks: raise OSError("no disk")
+        return "Say something."
+    breaks = ("0", "1", "2")
+    def respond(self, message):
+        self.finish()
+        return "Thanks."
+    def checks(self):
+        yield Verdict.of("done", True, evidence="")
+    @classmethod
+    def tasks(cls, split):
+        return [Task(str(i), "broken", split, str(i)) for i in range(3)]
+
+class Shaky(Broken):
+    breaks = ("0", "1")
+"""
+
+
+def test_eval_fails_where_not_one_episode_could_be_played(run: Run, tmp_path: Path) -> None:
+    """Six were wanted and each was tried three times; the report is told all the same."""
+    (tmp_path / "broken.py").write_text(BROKEN)
+    words = ("eval", "broken.py:Broken", "--agent", "noop")
+    ended = run(*words, "-k", "2", "--out", "one", "--json")
+    told = json.loads(ended.out)
+    assert (ended.code, told["invalid"], told["success"]["mean"]) == (1, 18, None)
+    says = "Error: not one of 18 episodes has an outcome; invalid: 18 (environment 18)"
+    assert ended.err.strip() == says
+    table = run(*words, "--adaptive", "--budget", "trajectories=30")
+    assert (table.code, "invalid (not counted)" in table.out) == (1, True)
+    again = run("eval", "--resume", "--out", "one", "--json")
+    assert (again.code, json.loads(again.out)["invalid"]) == (1, 18)
+    assert run("eval", "broken.py:Shaky", "--agent", "noop", "--json").json()["invalid"] == 6
+    assert run(*words, "--budget", "trajectories=0", "--json").json()["episodes"] == 0, "none was wanted"
+
+
 def test_eval_tells_how_far_it_is_where_there_is_no_bar(run: Run) -> None:
     ended = run("eval", "guess", "--agent", "oracle", "--tasks", "20")
     assert "20/20 episodes  20 solved" in ended.err

@@ -17,10 +17,10 @@ from rich.console import Console
 from trace_gym.cli.display import Display
 from trace_gym.cli.options import budget_of, episode_limits_of, see_that_free
 from trace_gym.cli.resume import as_recorded, evaluation_store
-from trace_gym.cli.tables import print_report
+from trace_gym.cli.tables import listed, print_report
 from trace_gym.core.agent import Agent
 from trace_gym.core.episode import StopReason
-from trace_gym.core.errors import BadConfig
+from trace_gym.core.errors import BadConfig, TraceGymError
 from trace_gym.core.heap import settled
 from trace_gym.core.task import Split
 from trace_gym.environment.registry import Suite, suite
@@ -92,6 +92,8 @@ from trace_gym.store import RunStatus, Store
 def command(ctx: click.Context, /, **given: Any) -> None:
     """Evaluate an agent or a policy on SUITES (NAME, NAME:SUBSET, NAME?option=value, file.py:Class), or on a
     benchmark: core, full, or a TOML file of your own.
+
+    Exits with 1 if not one episode has an outcome and some are invalid: nothing was measured.
     """
     if given["resume"]:
         source = ParameterSource.COMMANDLINE
@@ -114,6 +116,7 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     )
     report = _evaluated(parts, config, given)
     _say(report, given)
+    _demand_outcome(report)
 
 
 def _parts(given: dict[str, Any]) -> list[Part]:
@@ -213,6 +216,14 @@ def _say(report: Report, given: dict[str, Any]) -> None:
     print_report(
         Console(), report, title=f"{_actor(given)} on {', '.join(given['suites'])} ({given['split']})"
     )
+
+
+def _demand_outcome(report: Report) -> None:
+    """Raises TraceGymError where the world broke every episode that might have had an outcome."""
+    uncounted = report.invalid + report.censored + report.cancelled + report.undecided
+    if report.invalid and report.episodes == uncounted:
+        causes = listed(report.invalid, report.failures)
+        raise TraceGymError(f"not one of {report.episodes} episodes has an outcome; invalid: {causes}")
 
 
 def _agent(given: dict[str, Any], suites: list[Suite], stack: ExitStack, display: Display) -> Agent:

@@ -70,7 +70,7 @@ def _print_facts(console: Console, report: Report) -> None:
     facts = Table(title="episodes and cost", show_header=False)
     of = "" if report.planned == report.tasks else f" (of {report.planned} planned)"
     facts.add_row("episodes", f"{report.episodes} of {report.tasks} tasks{of}")
-    facts.add_row("invalid (not counted)", _listed(report.invalid, report.failures))
+    facts.add_row("invalid (not counted)", listed(report.invalid, report.failures))
     facts.add_row("censored (not counted)", str(report.censored))
     if report.undecided:
         facts.add_row("undecided (not counted)", str(report.undecided))
@@ -124,5 +124,6 @@ def _print_turns(console: Console, rows: tuple[TurnRow, ...]) -> None:
     console.print(table)
 
 
-def _listed(count: int, causes: Mapping[str, int]) -> str:
+def listed(count: int, causes: Mapping[str, int]) -> str:
+    """`12 (environment 9, model 3)`."""
     return f"{count}" + (f" ({', '.join(f'{c} {n}' for c, n in sorted(causes.items()))})" if causes else "")
