@@ -124,4 +124,9 @@ def test_schedulers_are_refused_before_anything_runs(run: Run, tmp_path: Path) -
     (tmp_path / "settings.toml").write_text("tuned_on = [1]\n")
     tuned = run(*paid, "--settings", "settings.toml", "--seeds", "2")
     assert tuned.sentence(2) == "seed 1 was used for tuning; report on others"
+    timed = run(*words, "--budget", "seconds=0.5", "--settings", "settings.toml", "--seeds", "2")
+    assert timed.sentence(2) == "seed 1 was used for tuning; report on others", "half a second is a budget"
+    for text in ("tokens=70.5", "trajectories=0.5"):
+        says = f"a budget of {text.partition('=')[0]} is a whole number, got {text!r}"
+        assert run(*words, "--budget", text).sentence(2) == says
     assert not (tmp_path / "new").exists()

@@ -15,11 +15,11 @@ from typing import Any, TypeAlias
 import pytest
 
 from trace_gym.cli.main import COMMANDS
-from trace_gym.cli.options import budget_of
+from trace_gym.cli.options import amounts, budget_of, episode_limits_of
 from trace_gym.config import load
 from trace_gym.core.errors import BadConfig, UnknownName
 from trace_gym.environment.registry import suite
-from trace_gym.evaluate import EvalConfig, evaluate
+from trace_gym.evaluate import EpisodeLimits, EvalConfig, evaluate
 from trace_gym.parts import make_agent
 from trace_gym.store import RunStatus, Store
 from trace_gym.testing import Crashed, CrashingJournal
@@ -283,6 +283,17 @@ def test_budgets_are_read_by_unit() -> None:
     for text in ("tokens=-1", "tokens=inf", "usd=nan", "tokens=", "seconds=1s"):
         with pytest.raises(BadConfig, match=r"a budget is .*, got"):
             budget_of([text])
+    for text in ("tokens=0.5", "trajectories=2.5"):
+        with pytest.raises(BadConfig, match=r"a budget of \w+ is a whole number, got"):
+            budget_of([text])
+    assert amounts(["tokens=3", "seconds=12.5"], ("tokens", "seconds"), "budget") == {
+        "tokens": 3,
+        "seconds": 12.5,
+    }
+    assert repr(amounts(["tokens=5e4"], ("tokens",), "budget")) == "{'tokens': 50000}"
+    assert episode_limits_of(["turns=3", "seconds=0.5"]) == EpisodeLimits(turns=3, seconds=0.5)
+    with pytest.raises(BadConfig, match=r"a limit of turns is a whole number, got 'turns=0.5'"):
+        episode_limits_of(["turns=0.5"])
     with pytest.raises(UnknownName, match="did you mean 'usd'"):
         budget_of(["us=1"])
 

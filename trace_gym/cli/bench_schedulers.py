@@ -157,7 +157,7 @@ def _plan(given: dict[str, Any]) -> Plan:
     overrides.append(f"run.pace={list(PACES[given['pace']])}")
     overrides.append(f"train.noise={str(given['noise']).lower()}")
     limits = amounts(given["budgets"], UNITS, "budget")
-    overrides += [f"budget.{unit}={int(limit)}" for unit, limit in limits.items()]
+    overrides += [f"budget.{unit}={limit}" for unit, limit in limits.items()]
     config = load(given["config"], [*overrides, *given["overrides"]])
     if all(getattr(config.budget, unit) is None for unit in UNITS):
         raise BadConfig("say what every run may spend: --budget tokens=N, trajectories=N or seconds=N")

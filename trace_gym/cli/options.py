@@ -13,11 +13,13 @@ from trace_gym.store.database import vacant
 
 UNITS = ("tokens", "trajectories", "seconds", "usd")
 EPISODE_UNITS = ("turns", "tokens", "seconds", "usd")
+COUNTED = ("tokens", "trajectories", "turns")
+"""Units that come whole."""
 
 
 def amounts(texts: Sequence[str], units: Sequence[str], what: str) -> dict[str, float]:
-    """Numbers by unit from texts like `tokens=50000`; `what` they are, for messages. Raises UnknownName,
-    BadConfig."""
+    """Numbers by unit from texts like `tokens=50000`, whole where the unit is counted; `what` they are, for
+    messages. Raises UnknownName, BadConfig."""
     found: dict[str, float] = {}
     for text in texts:
         unit, _, amount = text.partition("=")
@@ -29,6 +31,10 @@ def amounts(texts: Sequence[str], units: Sequence[str], what: str) -> dict[str, 
             raise BadConfig(f"a {what} is written {unit}=NUMBER, got {text!r}") from error
         if not 0 <= found[unit] < float("inf"):
             raise BadConfig(f"a {what} is a finite number, 0 or more, got {text!r}")
+        if unit in COUNTED:
+            if found[unit] % 1:
+                raise BadConfig(f"a {what} of {unit} is a whole number, got {text!r}")
+            found[unit] = int(found[unit])
     return found
 
 
