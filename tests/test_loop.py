@@ -426,19 +426,38 @@ def test_a_run_of_an_older_version_whose_configuration_lacks_later_keys_is_resum
 @pytest.mark.parametrize(
     ("override", "error"),
     [
-        ("agent.temperature=0.0", BadConfig),
-        ("scheduler.options={rots=2}", UnknownName),
-        ("budget.step_trajectories=5", BadConfig),
+        (("agent.temperature=0.0",), (BadConfig, "agent.temperature 0 samples the same rollout")),
+        (("scheduler.options={rots=2}",), (UnknownName, "'rots'.* did you mean 'roots'")),
+        (("warmstart.heads=1",), (BadConfig, "section 'warmstart': no room .* it takes 3 heads or more")),
+        (
+            ("warmstart.heads=3",),
+            (BadConfig, "section 'warmstart': hidden must be an even multiple of heads"),
+        ),
+        (("warmstart.hidden=64", "warmstart.heads=2"), (BadConfig, "no room .* it takes 3 heads or more")),
+        (("warmstart.suites=nope",), (UnknownName, r"warmstart\.suites: unknown suite 'nope'")),
+        (("warmstart.suites=guess?size",), (BadConfig, r"warmstart\.suites: .* ?key=value")),
+        (("warmstart.shares=[1,2]",), (BadConfig, r"warmstart\.shares has one number a suite shown; got 2")),
+        (("agent.renderer=compac",), (UnknownName, r"agent\.renderer 'compac'; did you mean 'compact'")),
+        (("cluster.replicas=true",), (BadConfig, r"set cluster\.address, or leave it out")),
+        (
+            ("cluster.replicas=true", "cluster.address=auto", "policy.model=vllm:some/model"),
+            (BadConfig, r"servers of its own; leave cluster\.replicas out"),
+        ),
+        (
+            ("budget.step_trajectories=5",),
+            (BadConfig, "pays for no rollout of scheduler .*, which needs at least"),
+        ),
     ],
 )
-def test_a_wrong_configuration_leaves_no_folder(tmp_path, cache, override, error):
-    config = load("guess", (*SMALL, override))
-    with pytest.raises(error):
+def test_a_wrong_configuration_is_told_and_leaves_no_folder(tmp_path, cache, override, error):
+    config = load("guess", (*SMALL, *override))
+    kind, says = error
+    with pytest.raises(kind, match=says):
+        check(config)
+    with pytest.raises(kind, match=says):
         train(config, tmp_path / "run", narrator=Listening(), cache=cache)
     assert not (tmp_path / "run").exists()
 
 
-def test_a_tiny_model_of_an_impossible_shape_is_refused(tmp_path):
-    config = load("guess", (*SMALL, "warmstart.heads=1"))
-    with pytest.raises(BadConfig, match="section 'warmstart'"):
-        train(config, tmp_path / "run", narrator=Listening(), cache=tmp_path / "cache")
+def test_how_tiny_is_made_matters_to_no_other_model():
+    assert check(load("guess", (*SMALL, "policy.model=smollm2", "warmstart.heads=3")))

@@ -24,7 +24,7 @@ from trace_gym.evaluate import EvalConfig
 from trace_gym.loop import TrainingRun
 from trace_gym.outfit import LoopConfig, Outcome, Parts, Reporter
 from trace_gym.parts import make_predictor, make_scheduler
-from trace_gym.policies import OpenPolicy, Voice, demand_adapters, find_model, open_policy, taken_up
+from trace_gym.policies import OpenPolicy, Voice, demand_policy, find_model, open_policy, taken_up
 from trace_gym.rollout.parties import CollectorConfig
 from trace_gym.settings import (
     demand_payable,
@@ -163,7 +163,7 @@ def check(config: RunConfig) -> Mapping[str, str]:
     """What a run would do, without starting it: every name and option is looked up, nothing is loaded or
     written. Raises as `train` does for what is wrong."""
     suites = _suites(config)
-    demand_adapters(config.policy.model, config.train.lora_rank)
+    demand_policy(config, suites)
     scheduler = _scheduler(config, suites)
     make_predictor(config.predictor.name, config.predictor.options, seed=config.run.seed)
     train_config(config)

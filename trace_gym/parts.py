@@ -52,6 +52,12 @@ def make_renderer(name: str, tokenizer: Tokenizer) -> Renderer:
     return renderer
 
 
+def demand_renderer(name: str, key: str) -> None:
+    """See that there is a renderer of that name, which the configuration's `key` gives. Raises UnknownName,
+    MissingExtra."""
+    _entry(RENDERERS, key, name)
+
+
 def native_renderer(model: str) -> str:
     """The renderer that suits a model named on the command line; chat models speak hermes."""
     return NATIVE_RENDERERS.get(model, "hermes")

@@ -15,18 +15,19 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from trace_gym.config import RunConfig
 from trace_gym.core.errors import BadConfig, MissingExtra, RunFolderError, boundary
 from trace_gym.core.policy import Policy
 from trace_gym.environment.query import options_of, parameters
 from trace_gym.environment.registry import Suite
 from trace_gym.model.load import Precision, load_model, model_folder, precision_of
 from trace_gym.model.tokenize import HFTokenizer
-from trace_gym.parts import make_renderer, native_renderer
+from trace_gym.parts import demand_renderer, make_renderer, native_renderer
 from trace_gym.rollout.model_agent import ModelAgent
 from trace_gym.rollout.policy_torch import TorchPolicy
 from trace_gym.store import FILE, Store
 from trace_gym.train.warmstart import CloningStep
-from trace_gym.warm import WarmConfig, warm_tiny
+from trace_gym.warm import WarmConfig, demand_warm, warm_tiny
 
 if TYPE_CHECKING:
     from trace_gym.rollout.vllm_fleet import VllmConfig
@@ -77,6 +78,22 @@ def served(name: str) -> tuple[str, VllmConfig | None]:
     options = options_of(query, parameters(VllmConfig), kind="option of vLLM", what=what)
     with boundary(BadConfig, ValueError, what=what):
         return model, VllmConfig(**options)
+
+
+def demand_policy(config: RunConfig, suites: Sequence[Suite]) -> None:
+    """See that the policy of a run on `suites` can be opened as configured, as far as that can be told before
+    anything is loaded. Raises UnknownName, BadConfig, MissingExtra."""
+    name = config.policy.model
+    model, serving = served(name)
+    demand_adapters(name, config.train.lora_rank)
+    if config.agent.renderer is not None:
+        demand_renderer(config.agent.renderer, "agent.renderer")
+    if config.cluster.replicas and config.cluster.address is None:
+        raise BadConfig("cluster.replicas samples on a cluster's nodes: set cluster.address, or leave it out")
+    if config.cluster.replicas and serving is not None:
+        raise BadConfig(f"policy {name!r} has servers of its own; leave cluster.replicas out")
+    if model == "tiny":
+        demand_warm(suites, WarmConfig(**config.warmstart.model_dump()))
 
 
 def demand_adapters(name: str, rank: int) -> None:

@@ -18,14 +18,14 @@ from tempfile import TemporaryDirectory
 
 from trace_gym.core.budget import Budget
 from trace_gym.core.episode import Actor, StopReason
-from trace_gym.core.errors import BadConfig, EnvironmentFailed
+from trace_gym.core.errors import BadConfig, EnvironmentFailed, UnknownName
 from trace_gym.core.package import cache_folder
 from trace_gym.core.task import Split, Task
 from trace_gym.core.tree import Forest
 from trace_gym.environment.registry import Suite, suite
 from trace_gym.model.load import load_model
 from trace_gym.model.quiet import quiet
-from trace_gym.model.tiny import make_tiny
+from trace_gym.model.tiny import demand_shape, make_tiny
 from trace_gym.parts import make_renderer
 from trace_gym.rollout.collector import Collector
 from trace_gym.rollout.demonstrator import Demonstrator
@@ -61,6 +61,20 @@ class WarmConfig:
     shares: tuple[float, ...] = ()
 
 
+def demand_warm(suites: Sequence[Suite], config: WarmConfig) -> None:
+    """See that `tiny` can have that shape and be shown those suites, before it is made. Raises UnknownName,
+    BadConfig."""
+    try:
+        shown = _shown(suites, config)
+    except (UnknownName, BadConfig) as error:
+        raise type(error)(f"warmstart.suites: {error}") from error
+    _parts(shown, config.shares)
+    try:
+        demand_shape(config.hidden, config.heads)
+    except ValueError as error:
+        raise BadConfig(f"section 'warmstart': {error}") from error
+
+
 def warm_tiny(
     suites: Sequence[Suite],
     config: WarmConfig,
@@ -74,7 +88,7 @@ def warm_tiny(
     `progress` is called as training goes. Raises BadConfig where no suite has an oracle and for a
     shape that no model can have, EnvironmentFailed.
     """
-    shown = [suite(spec) for spec in config.suites] or suites
+    shown = _shown(suites, config)
     folder = cache_folder(cache) / "tiny" / _key(suites, config)
     if folder.is_dir():
         return folder
@@ -140,16 +154,24 @@ def demonstrate(
     return forest
 
 
+def _shown(suites: Sequence[Suite], config: WarmConfig) -> Sequence[Suite]:
+    """The suites that the model is shown, where it shall play `suites`."""
+    return [suite(spec) for spec in config.suites] or suites
+
+
 def _sources(suites: Sequence[Suite], shares: Sequence[float]) -> list[Source]:
     """The suites' training tasks by share."""
+    parts = zip(suites, _parts(suites, shares), strict=True)
+    return [Source(each.name, each.tasks(Split.TRAIN), part) for each, part in parts]
+
+
+def _parts(suites: Sequence[Suite], shares: Sequence[float]) -> Sequence[float]:
+    """A share a suite. Raises BadConfig."""
     if shares and len(shares) != len(suites):
         raise BadConfig(
             f"warmstart.shares has one number a suite shown; got {len(shares)} for {len(suites)} suites"
         )
-    parts = shares or [1.0] * len(suites)
-    return [
-        Source(each.name, each.tasks(Split.TRAIN), part) for each, part in zip(suites, parts, strict=True)
-    ]
+    return shares or [1.0] * len(suites)
 
 
 def _demand_played(forest: Forest) -> None:

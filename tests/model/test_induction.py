@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from trace_gym.model.induction import ROPE_THETA, write_induction
+from trace_gym.model.induction import ROPE_THETA, slow_slots, write_induction
 
 
 def model(hidden=128, heads=4, kv_heads=4, layers=2):
@@ -61,3 +61,16 @@ def test_models_without_room_are_refused():
         model(heads=1, kv_heads=1)
     with pytest.raises(ValueError, match="no room for induction heads"):
         model(kv_heads=2)
+
+
+@pytest.mark.parametrize("heads", range(1, 9))
+@pytest.mark.parametrize("size", [2, 4, 6, 8, 32, 64])
+def test_there_is_room_in_three_heads_of_four_features_as_the_refusal_says(heads, size):
+    if heads >= 3 and size >= 4:
+        slots = slow_slots(heads, heads * size)
+        assert slots == sorted({*slots}), "each feature once"
+        assert heads * size - 2 * len(slots) > max(size, len(slots)), "both symbols before fit beside one"
+        assert max(slots) < size
+    else:
+        with pytest.raises(ValueError, match="it takes 3 heads or more, of 4 features or more"):
+            slow_slots(heads, heads * size)

@@ -45,20 +45,21 @@ def write_induction(model: LlamaForCausalLM) -> None:
     back. Layer 0, heads 0 and 1, fill the latter two. In every later layer head 0
     attends to what follows earlier occurrences of the current symbol, the latest first, head 1 to what
     follows those of the symbol before it; both pass on the symbol found. Everything else stays random. Raises
-    ValueError for a model without two heads a layer or with too few features.
+    ValueError as `slow_slots`, and where there are fewer heads for keys.
     """
     config = model.config
     heads, width = config.num_attention_heads, config.hidden_size
     size = width // heads
     half = size // 2
     turn = ROPE_THETA ** (-torch.arange(half) / half)
-    slow = [f for f in range(half) if turn[f] <= SLOW]
-    slots = [*slow, *(f + half for f in slow)]
+    slots = slow_slots(heads, width)
     fast = (turn >= FAST).float()
     near = int((turn - NEAR).abs().argmin())
     rank, symbols = len(slots), width - 2 * len(slots)
-    if heads < 2 or config.num_key_value_heads != heads or symbols <= max(rank, size) or not rank:
-        raise ValueError(f"no room for induction heads in {heads} heads of {size} features of {width}")
+    if config.num_key_value_heads != heads:
+        raise ValueError(
+            f"no room for induction heads where {heads} heads share {config.num_key_value_heads} for keys"
+        )
     embedding = model.model.embed_tokens.weight
     embedding.normal_(0.0, SPREAD)
     embedding[:, 1:symbols] *= (
@@ -87,6 +88,20 @@ def write_induction(model: LlamaForCausalLM) -> None:
             copying = _orthonormal(symbols - 1, size)
             value[:, 1:symbols] = copying
             output[1:symbols, :] = 2 * SPREAD * copying.T
+
+
+def slow_slots(heads: int, width: int) -> list[int]:
+    """The features of a head, of `heads` in a residual stream of `width`, that turn slowly enough to compare
+    symbols in. Raises ValueError for a shape that the circuits have no room in."""
+    size = width // heads
+    half = size // 2
+    slow = [f for f in range(half) if ROPE_THETA ** (-f / half) <= SLOW]
+    if not slow or heads < 2 or width - 4 * len(slow) <= size:
+        raise ValueError(
+            f"no room for induction heads in {heads} heads of {size} features of {width}; "
+            "it takes 3 heads or more, of 4 features or more"
+        )
+    return [*slow, *(f + half for f in slow)]
 
 
 def _orthonormal(features: int, rank: int) -> Tensor:

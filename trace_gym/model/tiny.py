@@ -15,7 +15,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from trace_gym.core.errors import RunFolderError, boundary
-from trace_gym.model.induction import ROPE_THETA, write_induction
+from trace_gym.model.induction import ROPE_THETA, slow_slots, write_induction
 from trace_gym.model.quiet import quiet
 
 CONTROL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
@@ -37,13 +37,12 @@ def make_tiny(
     Every word of `vocabulary` becomes one token; all other text is spelled in bytes. `seed` alone decides
     the weights: random, with circuits for looking things up written in (`induction.py`). `hidden` is the
     width, three times that the inner width; embeddings are tied. Raises
-    ValueError for a word that is not one, RunFolderError where nothing can be written.
+    ValueError for a word that is not one and as `demand_shape`, RunFolderError where nothing can be written.
     """
     if folder.exists():
         raise RunFolderError(f"{folder} exists already; a new model needs a new folder")
+    demand_shape(hidden, heads)
     tokenizer = tiny_tokenizer(vocabulary)
-    if hidden % heads or (hidden // heads) % 2:
-        raise ValueError(f"hidden must be an even multiple of heads, got {hidden} and {heads}")
     pad, start, end = (tokenizer.token_to_id(token) for token in CONTROL_TOKENS)
     config = LlamaConfig(
         vocab_size=tokenizer.get_vocab_size(),
@@ -74,6 +73,13 @@ def make_tiny(
             wrapped.save_pretrained(Path(scratch) / "model")
             (Path(scratch) / "model").rename(folder)
     return folder
+
+
+def demand_shape(hidden: int, heads: int) -> None:
+    """Raises ValueError for a width and a number of heads that no such model can have."""
+    if hidden % heads or (hidden // heads) % 2:
+        raise ValueError(f"hidden must be an even multiple of heads, got {hidden} and {heads}")
+    slow_slots(heads, hidden)
 
 
 def tiny_tokenizer(vocabulary: Sequence[str]) -> Tokenizer:
