@@ -130,6 +130,8 @@ def test_a_read_only_folder_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch
         ("eval guess guess --agent oracle", "guess, guess overlap"),
         ("check", "name a suite, or say --all"),
         ("check guess --forks 0", "Invalid value for '--forks'"),
+        ("split guess --read 0", "Invalid value for '--read'"),
+        ("split guess --read -5", "Invalid value for '--read'"),
     ],
 )
 def test_wrong_input_is_one_sentence_and_code_2(run: Run, words: str, says: str, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from typing import Literal
 from trace_gym.core.check import Verdict
 from trace_gym.core.task import Split, Task
 from trace_gym.environment.env import AgenticEnv, RewardRule
+from trace_gym.environment.tasks import LazyTasks
 from trace_gym.environment.tools import tool
 
 class Shelf(AgenticEnv):
@@ -47,6 +48,46 @@ class Sorted(Shelf):
     @classmethod
     def tasks(cls, split: Split, *, subset: str = "all") -> list[Task]:
         return [Task(subset, "shelf", split, split)]
+
+class Strange(Shelf):
+    @classmethod
+    def tasks(cls, split: Split) -> list[Task]:
+        return [Task("a", "shelf", split, "a"), Task("b", "box", split, "b")]
+
+class Dealt(Shelf):
+    @classmethod
+    def tasks(cls, split: Split) -> list[Task]:
+        return (task for task in super().tasks(split))
+
+class Named(Shelf):
+    @classmethod
+    def tasks(cls, split: Split) -> list[Task]:
+        return ["a", "b"]
+
+class Torn(Shelf):
+    @classmethod
+    def tasks(cls, split: Split) -> list[Task]:
+        return super().tasks(split)[9]
+
+class Lazy(Shelf):
+    made: list[int] = []
+
+    @classmethod
+    def tasks(cls, split: Split) -> LazyTasks:
+        def make(i: int) -> Task:
+            cls.made.append(i)
+            return Task(str(i), "box" if i == 7 else "shelf", split, "f")
+        return LazyTasks(48_000, make)
+
+class Unmade(Shelf):
+    def __init__(self, *, split: Split = Split.TRAIN, render_mode: str | None = None) -> None:
+        raise KeyError("wood")
+
+class Unfinished(AgenticEnv):
+    suite = "shelf"
+
+    def begin(self, task: Task) -> str:
+        return "What now?"
 
 NOT_A_SUITE = 3
 """
@@ -128,12 +169,43 @@ def test_an_unknown_subset_names_the_nearest(shelf):
         (":Shelve", UnknownName, "unknown class in .*'Shelve'; did you mean 'Shelf'"),
         (":NOT_A_SUITE", BadConfig, "NOT_A_SUITE in .* is not a subclass of AgenticEnv"),
         (":AgenticEnv", BadConfig, "calls its suite '', expected 'a name'"),
+        (":Unfinished", BadConfig, "Unfinished in .* does not define checks, tasks, which a suite must"),
         ("", BadConfig, "written path/to/module.py:ClassName"),
     ],
 )
 def test_bad_specs_are_refused(shelf, tail, error, reason):
     with pytest.raises(error, match=reason):
         suite(shelf + tail)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("Strange", "task 'b' of suite 'shelf' says it is of 'box'; give it suite='shelf'"),
+        ("Dealt", "`tasks` of suite 'shelf' gives no sequence, such as a list, but a generator"),
+        ("Named", "`tasks` of suite 'shelf' gives a str where a Task belongs"),
+        ("Torn", "the train tasks of '.*:Torn' cannot be listed: IndexError: list index out of range"),
+    ],
+)
+def test_tasks_that_are_not_the_suites_own_stop_at_the_border(shelf, name, reason):
+    with pytest.raises(BadConfig, match=reason):
+        suite(f"{shelf}:{name}").tasks(Split.TRAIN)
+
+
+def test_lazy_tasks_are_looked_at_as_they_are_read(shelf):
+    found = suite(f"{shelf}:Lazy")
+    tasks = found.tasks(Split.TRAIN)
+    assert (len(tasks), len(tasks[10:]), found.env_class.made) == (48_000, 47_990, [])
+    assert [tasks[3].id, tasks[-1].id, tasks[2:6][2].id] == ["3", "47999", "4"]
+    for reading in (lambda: tasks[7], lambda: list(tasks[5:9]), lambda: list(tasks)):
+        with pytest.raises(BadConfig, match="task '7' of suite 'shelf' says it is of 'box'"):
+            reading()
+    assert max(found.env_class.made[3:]) == 7, "nothing was made behind it"
+
+
+def test_an_environment_that_cannot_be_made_is_said(shelf):
+    with pytest.raises(BadConfig, match=r"'.*:Unmade' cannot be made: KeyError: 'wood'"):
+        suite(f"{shelf}:Unmade").make()
 
 
 def test_a_file_that_is_missing_or_broken_is_refused_every_time(tmp_path):

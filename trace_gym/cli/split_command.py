@@ -40,7 +40,13 @@ SHOWN = 5
 @click.option(
     "--seed", default=0, show_default=True, help="Decides which families, and which tasks are read."
 )
-@click.option("--read", default=400, show_default=True, help="Tasks a split to audit at most.")
+@click.option(
+    "--read",
+    type=click.IntRange(min=1),
+    default=400,
+    show_default=True,
+    help="Tasks a split to audit at most.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON object on standard output.")
 def command(spec: str, path: Path | None, test: float, of: str, seed: int, read: int, as_json: bool) -> None:
     """Show the split of SUITE and audit it: families on both sides, tasks that are there twice or nearly so,

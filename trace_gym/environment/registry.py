@@ -26,6 +26,7 @@ from trace_gym.core.task import Split, Task
 from trace_gym.environment.env import AgenticEnv, RewardRule
 from trace_gym.environment.query import options_of, parameters
 from trace_gym.environment.seal import Seal, read_seal
+from trace_gym.environment.tasks import own_tasks
 
 GROUP = "trace_gym.envs"
 
@@ -48,7 +49,7 @@ class Suite:
 
         A `tasks` method that takes `subset` filters for itself (and refuses an unknown one); otherwise the
         tasks are read once through. Raises UnknownName for a subset without tasks, BadConfig for tasks that
-        are not those that were sealed.
+        cannot be listed, are not the suite's, or are not those that were sealed.
         """
         if self.seal is not None:
             return self.seal.tasks([task for each in Split for task in self._listed(each)], split)
@@ -56,27 +57,31 @@ class Suite:
 
     def _listed(self, split: Split) -> Sequence[Task]:
         """The tasks as the suite itself splits them."""
-        listing: Callable[..., Sequence[Task]] = self.env_class.tasks
-        given = _taken(self.options, listing)
+        given = _taken(self.options, self.env_class.tasks)
         if not self.subset:
-            return listing(split, **given)
-        parts = [self._part(split, subset, listing, given) for subset in self.subset.split("+")]
+            return self._asked(split, given)
+        parts = [self._part(split, subset, given) for subset in self.subset.split("+")]
         if len(parts) == 1:
             return parts[0]
         return list({task.id: task for part in parts for task in part}.values())
 
-    def _part(
-        self, split: Split, subset: str, listing: Callable[..., Sequence[Task]], given: Mapping[str, Any]
-    ) -> Sequence[Task]:
+    def _part(self, split: Split, subset: str, given: Mapping[str, Any]) -> Sequence[Task]:
         """The tasks of one subset."""
-        if "subset" in inspect.signature(listing).parameters:
-            return listing(split, **given, subset=subset)
-        everything = listing(split, **given)
+        if "subset" in inspect.signature(self.env_class.tasks).parameters:
+            return self._asked(split, {**given, "subset": subset})
+        everything = self._asked(split, given)
         found = [task for task in everything if task.subset == subset]
         if not found:
             known = sorted({task.subset for task in everything if task.subset})
             raise unknown(f"{self.name} {split} subset", subset, known)
         return found
+
+    def _asked(self, split: Split, given: Mapping[str, Any]) -> Sequence[Task]:
+        """What the class lists, checked: from here on a suite's tasks are its own."""
+        listing: Callable[..., object] = self.env_class.tasks
+        with boundary(BadConfig, Exception, what=f"the {split} tasks of {self.spec!r} cannot be listed"):
+            found = listing(split, **given)
+        return own_tasks(found, self.name)
 
     def make(
         self,
@@ -86,11 +91,12 @@ class Suite:
         render_mode: str | None = None,
     ) -> AgenticEnv:
         """A new environment; its `reset` without a task draws from this suite's tasks. `reward` defaults to
-        the suite's option, else to `outcome`."""
+        the suite's option, else to `outcome`. Raises BadConfig where it cannot be made."""
         given = _taken(self.options, self.env_class.__init__)
         if reward is not None:
             given["reward"] = reward
-        env = self.env_class(**given, split=split, render_mode=render_mode)
+        with boundary(BadConfig, Exception, what=f"{self.spec!r} cannot be made"):
+            env = self.env_class(**given, split=split, render_mode=render_mode)
         env.pool = cache(partial(self.tasks, split))
         return env
 
@@ -213,6 +219,8 @@ def _checked(loaded: object, where: str, name: str | None) -> type[AgenticEnv]:
         raise BadConfig(f"{where} is not a subclass of AgenticEnv")
     if not loaded.suite or (name is not None and loaded.suite != name):
         raise BadConfig(f"{where} calls its suite {loaded.suite!r}, expected {name or 'a name'!r}")
+    if missing := sorted(loaded.__abstractmethods__):
+        raise BadConfig(f"{where} does not define {', '.join(missing)}, which a suite must")
     return loaded
 
 
