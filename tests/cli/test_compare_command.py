@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import pytest
+
 from trace_gym.store import Store
 
 Run: TypeAlias = Callable[..., Any]
@@ -29,6 +31,18 @@ def test_the_oracle_is_better_than_nothing(run: Run) -> None:
     ):
         assert text in table.out, text
     assert "four times in five" not in table.out, "there is no noise to speak of"
+
+
+def test_names_of_runs_are_whole_in_a_pipe(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    names = [f"{'a-long-way-to/' * 4}run[{number}]" for number in (0, 1, 2)]
+    for name in names:
+        run("eval", "guess", "--tasks", "3", "--agent", "oracle", "--out", name, "--json").json()
+    table = run("compare", *names).out
+    rows = [line for line in table.splitlines() if line.startswith("│ a-long")]
+    assert [row.split()[1] for row in rows] == names[1:]
+    assert all(" +0.000 [" in row for row in rows), "on one line"
+    assert "\N{HORIZONTAL ELLIPSIS}" not in table
 
 
 def test_difficulty_is_told_of_enough_attempts(run: Run) -> None:

@@ -1,6 +1,7 @@
 """`trace-gym runs` and `trace-gym show` as people type it, on runs of every kind and state."""
 
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -15,7 +16,7 @@ from trace_gym.cli.text_tree import Notes, text_tree
 from trace_gym.config import load
 from trace_gym.core.scheduler import Grant
 from trace_gym.core.tree import Anchor
-from trace_gym.store import Store
+from trace_gym.store import RunStatus, Store
 from trace_gym.testing import grow_tree, toy_task
 
 Run: TypeAlias = Callable[..., Any]
@@ -36,6 +37,33 @@ def test_runs_tells_how_every_run_stands(run: Run) -> None:
     for text in ("finished", "cut off", "running", "restore it from a copy"):
         assert text in table.out
     assert "no folder nowhere" in run("runs", "nowhere").sentence(2)
+
+
+def test_tables_are_whole_in_a_pipe_and_broken_but_not_cut_in_a_narrow_terminal(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"experiments/compare/trace-plus-seed{seed}/step-00000[{seed}]" for seed in (0, 1)]
+    told = {"success_bare": 0.1234, "tokens_sampled": 1234567890.0}
+    for name in names:
+        with Store.create(f"runs/{name}", kind="train", config={}) as store:
+            store.open_step(0, [], [])
+            store.close_step(0, told)
+            store.set_status(RunStatus.INTERRUPTED)
+    monkeypatch.setenv("COLUMNS", "60")
+    listed = run("runs").out
+    assert all(name in listed for name in names)
+    assert "1,234,567,890" in run("show", f"runs/{names[0]}").out
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    for words, texts in (
+        (("runs",), [*names, "interrupted", "0.123"]),
+        (("show", f"runs/{names[0]}"), ["1,234,567,890"]),
+    ):
+        lines = re.sub(r"\x1b\[[0-9;]*m", "", run(*words).out).splitlines()
+        drawn = [line for line in lines if line.startswith("│")]
+        assert max(map(len, drawn)) <= 60
+        rows = [[cell.strip() for cell in line.split("│")] for line in drawn]
+        columns = "\n".join("".join(parts) for parts in zip(*rows, strict=True))
+        assert all(text in columns for text in texts), columns
 
 
 def test_show_tells_what_an_evaluation_found_and_the_tree_of_a_task(run: Run) -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from trace_gym.cli.tables import folding, output
 from trace_gym.evaluate.compare import ATTEMPTS, Comparison, compare, read_evaluated
 from trace_gym.statistics import Difference
 
@@ -29,7 +31,7 @@ def command(runs: tuple[Path, ...], tasks: int, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"comparisons": [each.json() for each in found]}))
         return
-    console = Console()
+    console = output()
     console.print(_overview(found))
     for each in found:
         console.print(f"{each.second} on {each.suite or 'all'}: {each.verdict}", highlight=False)
@@ -40,20 +42,20 @@ def command(runs: tuple[Path, ...], tasks: int, as_json: bool) -> None:
 
 def _overview(found: list[Comparison]) -> Table:
     title = f"success, compared with {found[0].first}: paired by task, p corrected after Holm"
-    table = Table("run", "suite", "tasks", "was", "is", "difference, 95 %", "p", title=title)
+    table = folding("run", "suite", "tasks", "was", "is", "difference, 95 %", "p", title=title)
     for each in found:
         p_value = "-" if each.corrected is None else f"{each.corrected:.3g}"
         means = (f"{mean:.3f}" for mean in each.means)
         alone = f" (+{sum(each.alone)} in one only)" if any(each.alone) else ""
         tasks, change = f"{each.difference.tasks}{alone}", difference_text(each.difference)
-        table.add_row(each.second, each.suite or "all", tasks, *means, change, p_value)
+        table.add_row(Text(each.second), each.suite or "all", tasks, *means, change, p_value)
     return table
 
 
 def _print_details(console: Console, each: Comparison, most: int) -> None:
     if each.by_difficulty:
         title = f"{each.first} -> {each.second}"
-        table = Table("tasks by difficulty", "tasks", "difference, 95 %", title=title)
+        table = folding("tasks by difficulty", "tasks", "difference, 95 %", title=title)
         for name, found in each.by_difficulty.items():
             table.add_row(name, str(found.tasks), difference_text(found))
         console.print(table)
@@ -65,9 +67,9 @@ def _print_details(console: Console, each: Comparison, most: int) -> None:
         console.print(
             f"tasks that differ: {len(each.disagree)}{shown}, the largest differences first", highlight=False
         )
-        listed = Table("task", "was", "is")
+        listed = folding("task", "was", "is")
         for task in each.disagree[:most]:
-            listed.add_row(task.task, f"{task.first:.2f}", f"{task.second:.2f}")
+            listed.add_row(Text(task.task), f"{task.first:.2f}", f"{task.second:.2f}")
         console.print(listed)
     smallest = each.difference.smallest
     if smallest is not None:

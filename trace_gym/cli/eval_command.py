@@ -12,12 +12,11 @@ from typing import Any
 
 import click
 from click.core import ParameterSource
-from rich.console import Console
 
 from trace_gym.cli.display import Display
 from trace_gym.cli.options import budget_of, episode_limits_of, see_that_free
 from trace_gym.cli.resume import as_recorded, evaluation_store
-from trace_gym.cli.tables import listed, print_report
+from trace_gym.cli.tables import listed, output, print_report
 from trace_gym.core.agent import Agent
 from trace_gym.core.episode import StopReason
 from trace_gym.core.errors import BadConfig, TraceGymError
@@ -214,7 +213,7 @@ def _say(report: Report, given: dict[str, Any]) -> None:
         click.echo(json.dumps({**facts, **report.json(), "run": run}))
         return
     print_report(
-        Console(), report, title=f"{_actor(given)} on {', '.join(given['suites'])} ({given['split']})"
+        output(), report, title=f"{_actor(given)} on {', '.join(given['suites'])} ({given['split']})"
     )
 
 

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from trace_gym.cli.tables import folding, output
 from trace_gym.core.episode import StopReason
 from trace_gym.core.errors import BadConfig, RunFolderError
 from trace_gym.store import FILE, RunStatus, Store
@@ -37,17 +36,17 @@ def command(folder: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"folder": str(folder), "runs": found}))
         return
-    table = Table("run", "kind", "status", "steps", "episodes", "success", "tokens", "begun")
+    table = folding("run", "kind", "status", "steps", "episodes", "success", "tokens", "begun")
     for row in found:
         if "error" in row:
-            table.add_row(row["run"], Text(row["error"], style="red"), *[""] * 6)
+            table.add_row(Text(row["run"]), Text(row["error"], style="red"), *[""] * 6)
             continue
         success = "-" if row["success"] is None else f"{row['success']:.3f}"
         begun = time.strftime("%Y-%m-%d %H:%M", time.localtime(row["created_at"]))
         numbers = (str(row["steps"]), f"{row['episodes']:,}", success, f"{row['tokens']:,}")
         status = Text(row["status"], style=STYLES[row["status"]])
-        table.add_row(row["run"], row["kind"], status, *numbers, begun)
-    Console().print(table if found else f"no run below {folder}")
+        table.add_row(Text(row["run"]), row["kind"], status, *numbers, begun)
+    output().print(table if found else f"no run below {folder}")
 
 
 def _described(place: Path, folder: Path) -> dict[str, Any]:

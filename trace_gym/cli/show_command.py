@@ -10,10 +10,9 @@ from typing import Any
 import click
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from trace_gym.cli.runs_command import facts_of
-from trace_gym.cli.tables import interval_text, print_report
+from trace_gym.cli.tables import folding, interval_text, output, print_report
 from trace_gym.cli.text_tree import notes_of, text_tree
 from trace_gym.core.episode import StopReason
 from trace_gym.core.errors import unknown
@@ -65,13 +64,13 @@ def _show_run(store: Store, as_json: bool) -> None:
         told = {str(step): metrics for step, metrics in steps.items()}
         click.echo(json.dumps({**facts, "config": store.config, "steps_by_number": told}))
         return
-    console = Console()
+    console = output()
     where = f"{store.folder}: {facts['kind']}, {facts['status']}, {facts['episodes']:,} episodes"
     console.print(f"{where}, {facts['tokens']:,} tokens sampled", highlight=False, soft_wrap=True)
     if store.kind == "eval":
         _print_evaluation(console, store)
         return
-    table = Table("step", *COLUMNS)
+    table = folding("step", *COLUMNS)
     for step in [*steps][-STEPS_SHOWN:]:
         table.add_row(str(step), *[_number(steps[step].get(name)) for name in COLUMNS.values()])
     console.print(table)
@@ -87,7 +86,7 @@ def _print_suites(console: Console, steps: Mapping[int, Mapping[str, Any]]) -> N
     names = [key.split("/")[1] for key in told if key.startswith("suite/") and key.endswith("/share_tokens")]
     if not names:
         return
-    table = Table(
+    table = folding(
         "suite", "success", "now", "effective", "rollouts", "of all", "tokens", "of all", "environment"
     )
     for name in names:
@@ -133,7 +132,7 @@ def _show_task(store: Store, name: str, step: int | None, as_json: bool) -> None
     known = store.recover(at)
     assert known is not None
     notes = notes_of(tree, known, _advantages(store, tree))
-    console = Console()
+    console = output()
     console.print(text_tree(tree, notes))
     outcomes = list(tree.outcomes().values())
     console.print(

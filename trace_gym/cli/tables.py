@@ -1,4 +1,5 @@
-"""What an evaluation found, as tables on a console. What the numbers mean is told in `evaluate.report`."""
+"""Tables that hide nothing, and what an evaluation found in such. What the numbers mean is told in
+`evaluate.report`."""
 
 from __future__ import annotations
 
@@ -12,6 +13,24 @@ from trace_gym.evaluate import Report
 from trace_gym.statistics import Interval, TurnRow
 
 TURNS_SHOWN = 12
+UNBOUNDED = 10_000
+"""Columns of a line in a file or a pipe."""
+
+
+def output() -> Console:
+    """Standard output; what is no terminal has no width, so that nothing is broken there or cut."""
+    console = Console()
+    if not console.is_terminal:
+        console.width = UNBOUNDED
+    return console
+
+
+def folding(*heads: str, title: str | None = None, show_header: bool = True) -> Table:
+    """A table whose cells are broken in a narrow terminal, never cut: two runs must not look alike."""
+    table = Table(*heads, title=title, show_header=show_header)
+    for column in table.columns:
+        column.overflow = "fold"
+    return table
 
 
 def interval_text(interval: Interval) -> str:
@@ -23,7 +42,7 @@ def interval_text(interval: Interval) -> str:
 
 def print_report(console: Console, report: Report, *, title: str) -> None:
     """An evaluation as tables: success with its interval, episodes and cost, checks, turns."""
-    table = Table("", "success, 95 %", title=title)
+    table = folding("", "success, 95 %", title=title)
     for name, interval in report.by.items():
         table.add_row(name, interval_text(interval))
     table.add_row("all tasks", f"[bold]{interval_text(report.success)}[/bold]  ({_clusters(report.success)})")
@@ -67,7 +86,7 @@ def _clusters(interval: Interval) -> str:
 
 
 def _print_facts(console: Console, report: Report) -> None:
-    facts = Table(title="episodes and cost", show_header=False)
+    facts = folding("", "", title="episodes and cost", show_header=False)
     of = "" if report.planned == report.tasks else f" (of {report.planned} planned)"
     facts.add_row("episodes", f"{report.episodes} of {report.tasks} tasks{of}")
     facts.add_row("invalid (not counted)", listed(report.invalid, report.failures))
@@ -103,7 +122,7 @@ def _amount(value: float) -> str:
 def _print_checks(console: Console, report: Report) -> None:
     if not report.checks:
         return
-    checks = Table("check", "passed", "of", "rate, 95 %", title="checks at the end of an episode")
+    checks = folding("check", "passed", "of", "rate, 95 %", title="checks at the end of an episode")
     for name, rate in sorted(report.checks.items()):
         checks.add_row(name, str(rate.passed), str(rate.found), interval_text(rate.rate))
     console.print(checks)
@@ -116,7 +135,7 @@ def _print_turns(console: Console, rows: tuple[TurnRow, ...]) -> None:
     places = range(len(rows))
     if len(rows) > TURNS_SHOWN:
         places = range(0, len(rows), -(-len(rows) // TURNS_SHOWN))
-    table = Table("after turn", "at risk", "still playing, 95 %", "solved", "failed", title="turn by turn")
+    table = folding("after turn", "at risk", "still playing, 95 %", "solved", "failed", title="turn by turn")
     for row in [rows[place] for place in sorted({*places, len(rows) - 1})]:
         bounds = "" if row.low is None or row.high is None else f" [{row.low:.3f}, {row.high:.3f}]"
         shares = (f"{row.playing:.3f}{bounds}", f"{row.solved_by:.3f}", f"{row.failed_by:.3f}")
