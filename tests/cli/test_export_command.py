@@ -1,11 +1,17 @@
 """`trace-gym export` as people type it."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import duckdb
+import pytest
+
+from trace_gym.store import Store
 
 Run: TypeAlias = Callable[..., Any]
 
@@ -25,7 +31,7 @@ def test_every_format_is_written(run: Run) -> None:
     assert duckdb.connect().execute("SELECT count(*) FROM 'e.parquet'").fetchone() == (3,)
     assert run("export", "none", "--format", "messages").out == "", "only what was solved is an example"
     assert len(run("export", "none", "--format", "messages", "--only", "all").out.splitlines()) == 2
-    assert run("export", "one", "--step", "7").out == ""
+    assert run("export", "one", "--step", "0").out.count("\n") == 3
 
 
 def test_what_cannot_be_exported_is_said(run: Run) -> None:
@@ -35,3 +41,20 @@ def test_what_cannot_be_exported_is_said(run: Run) -> None:
     assert "say into which file" in run("export", "one", "--format", "parquet").sentence(2)
     assert "cannot write no/x" in run("export", "one", "-o", "no/x").sentence(1)
     assert "holds no run" in run("export", "nowhere").sentence(1)
+    assert run("export", "one", "--step", "7").sentence(2) == "one has no step 7; its steps are 0 to 0"
+    assert run("export", "one", "--step", "7", "-o", "x").code == 2
+    assert not Path("x").exists()
+    Store.create("new", kind="train", config={}).close()
+    assert run("export", "new", "--step", "0").sentence(2) == "new has no step 0; no step was begun"
+    assert (run("export", "new").code, run("export", "new").out) == (0, "")
+
+
+@pytest.mark.parametrize("tasks", [1, 200], ids=["less than a buffer", "more"])
+def test_a_reader_who_reads_no_more_ends_it_quietly(run: Run, tasks: int) -> None:
+    run("eval", "guess", "--agent", "oracle", "--tasks", str(tasks), "--out", "one", "--json")
+    reading, writing = os.pipe()
+    os.close(reading)
+    words = [sys.executable, "-m", "trace_gym.cli", "export", "one"]
+    ended = subprocess.run(words, stdout=writing, stderr=subprocess.PIPE, timeout=120, check=False)
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (1, b"")

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from trace_gym.core.action import ToolSpec
-from trace_gym.core.errors import BadConfig, RunFolderError, TraceGymError, boundary
+from trace_gym.core.errors import BadConfig, RunFolderError, TraceGymError
 from trace_gym.environment.registry import suite
 from trace_gym.store import Store, StoredEpisode, episode_record
 from trace_gym.store.atif import atif_record
@@ -50,6 +50,7 @@ def command(run: Path, form: str, out: Path | None, step: int | None, only: str 
         raise BadConfig(f"{out} exists; choose another file with -o")
     keep = KEPT[only or ("solved" if form == "messages" else "all")]
     with Store.open(run, read_only=True) as store:
+        _demand_step(store, step)
         episodes = (stored for stored in store.episodes(step) if keep(stored))
         if form == "parquet":
             if out is None:
@@ -60,6 +61,13 @@ def command(run: Path, form: str, out: Path | None, step: int | None, only: str 
     if out is not None:
         none = "; none was solved, --only all takes the others" if not count and form == "messages" else ""
         click.echo(f"{count} episodes in {out}{none}", err=True)
+
+
+def _demand_step(store: Store, step: int | None) -> None:
+    known = [record.step for record in store.steps()]
+    if step is not None and step not in known:
+        which = f"its steps are {known[0]} to {known[-1]}" if known else "no step was begun"
+        raise BadConfig(f"{store.folder} has no step {step}; {which}")
 
 
 def _record(store: Store, form: str) -> Callable[[StoredEpisode], dict[str, Any]]:
@@ -91,11 +99,18 @@ def _tools(store: Store) -> dict[str, Sequence[ToolSpec]]:
 
 
 def _write(records: Iterator[dict[str, Any]], out: Path | None) -> int:
-    """Write a line a record; returns how many."""
+    """Write a line a record; returns how many. Raises RunFolderError, and BrokenPipeError where nobody reads
+    on: that is no failure to tell of, and click ends the command quietly with 1."""
     count = 0
-    with ExitStack() as stack, boundary(RunFolderError, OSError, what=f"cannot write {out or 'the output'}"):
-        stream = sys.stdout if out is None else stack.enter_context(out.open("x", encoding="utf-8"))
-        for record in records:
-            stream.write(json.dumps(record) + "\n")
-            count += 1
+    try:
+        with ExitStack() as stack:
+            stream = sys.stdout if out is None else stack.enter_context(out.open("x", encoding="utf-8"))
+            for record in records:
+                stream.write(json.dumps(record) + "\n")
+                count += 1
+            stream.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise RunFolderError(f"cannot write {out or 'the output'}: {error}") from error
     return count
