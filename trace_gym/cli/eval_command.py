@@ -15,7 +15,7 @@ from click.core import ParameterSource
 
 from trace_gym.cli.display import Display
 from trace_gym.cli.options import budget_of, episode_limits_of, see_that_free
-from trace_gym.cli.resume import as_recorded, evaluation_store
+from trace_gym.cli.resume import as_recorded, evaluation_store, resumable
 from trace_gym.cli.tables import listed, output, print_report
 from trace_gym.core.agent import Agent
 from trace_gym.core.episode import StopReason
@@ -136,7 +136,7 @@ def _parts(given: dict[str, Any]) -> list[Part]:
 def _evaluated(parts: list[Part], config: EvalConfig, given: dict[str, Any]) -> Report:
     """Play it, in a run folder if one was named."""
     purse, plan, adaptive = budget_of(given["budgets"]), planned(parts, config), _adaptive(given)
-    with ExitStack() as stack:
+    with resumable("eval", given["out"]), ExitStack() as stack:
         rollouts = None if adaptive else sum(each.attempts for each in plan)
         display = stack.enter_context(Display(rollouts=rollouts, quiet=given["as_json"]))
         agent = _agent(given, [part.suite for part in parts], stack, display)

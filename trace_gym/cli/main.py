@@ -65,13 +65,11 @@ def cli(verbose: bool) -> None:
 
 
 def main() -> None:
-    """Entry point. Exit codes: 0 done, 1 failed, 2 wrong input, 130 interrupted."""
+    """Entry point. Exit codes: 0 done, 1 failed or not read on, 2 wrong input, 130 interrupted."""
     try:
         sys.exit(cli.main(prog_name="trace-gym", standalone_mode=False))
-    except click.exceptions.Abort:
-        sys.exit(_say("interrupted; continue a run with --resume", 130))
-    except KeyboardInterrupt:
-        sys.exit(_say("interrupted; continue a run with --resume", 130))
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        sys.exit(_say("interrupted", 130))
     except click.ClickException as error:
         error.show()
         sys.exit(2)

@@ -1,4 +1,4 @@
-"""Going on with an evaluation that was cut off, as it was asked for.
+"""Going on with a run that was cut off: the advice how, and an evaluation as it was asked for.
 
 Leaves out what is played anew and what is not, which the journal decides.
 """
@@ -6,18 +6,33 @@ Leaves out what is played anew and what is not, which the journal decides.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
-from contextlib import ExitStack
+import shlex
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import click
+
 from trace_gym.core.errors import BadConfig, RunFolderError
-from trace_gym.store import Store
+from trace_gym.store import FILE, Store
 
 UNRECORDED = ("out", "resume", "as_json", "workers")
 """Options that do not change what is played."""
 LATER = ("screenshots",)
 """Options that older runs do not know of; recorded where they are set."""
+
+
+@contextmanager
+def resumable(command: str, folder: Path | None) -> Iterator[None]:
+    """Say how to go on where what happens inside is interrupted and `folder` holds a run by then."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if folder is not None and (folder / FILE).is_file():
+            words = shlex.join(["trace-gym", command, "--resume", "--out", str(folder)])
+            click.echo(f"continue with: {words}", err=True)
+        raise
 
 
 def as_recorded(given: dict[str, Any], typed: Collection[str]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from trace_gym.cli.display import Display
+from trace_gym.cli.resume import resumable
 from trace_gym.config import dump, load, moved, presets
 from trace_gym.core.errors import BadConfig
 from trace_gym.parts import with_torch
@@ -60,7 +61,7 @@ def command(
         if World.current().rank > 0:
             assist(settings)
             return
-        with Display(total=settings.run.steps, quiet=as_json) as display:
+        with resumable("train", folder), Display(total=settings.run.steps, quiet=as_json) as display:
             display.note(f"run folder: {folder}")
             outcome = train(settings, folder, resume=resume, narrator=display)
             display.note(f"{outcome.reason} after {outcome.steps} steps; run folder: {folder}")

@@ -1,0 +1,64 @@
+"""What is said of a run that is interrupted: how to go on, where that is possible."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+
+from trace_gym.cli.resume import resumable
+from trace_gym.store import RunStatus, Store
+
+Run: TypeAlias = Callable[..., Any]
+STOPPING = """
+from pathlib import Path
+from trace_gym import AgenticEnv, Task, Verdict
+
+class Stopping(AgenticEnv):
+    suite = "stopping"
+    def begin(self, task):
+        if not Path("go-on").exists(): raise KeyboardInterrupt
+        return "Say something."
+    def reply(self, message):
+        self.finish()
+        return "Thanks."
+    def checks(self):
+        yield Verdict.of("done", True, evidence="")
+    @classmethod
+    def tasks(cls, split):
+        return [Task("1", "stopping", split, "1")]
+"""
+
+
+@pytest.fixture
+def words(tmp_path: Path) -> tuple[str, ...]:
+    (tmp_path / "stopping.py").write_text(STOPPING)
+    return ("eval", "stopping.py:Stopping", "--agent", "noop", "--json")
+
+
+def said(ended: Any) -> list[str]:
+    assert (ended.code, ended.out) == (130, "")
+    return [line for line in ended.err.splitlines() if line]
+
+
+def test_an_interrupted_evaluation_says_how_to_go_on_and_does(run: Run, words: tuple[str, ...]) -> None:
+    lines = said(run(*words, "--out", "my runs/one"))
+    assert lines == ["continue with: trace-gym eval --resume --out 'my runs/one'", "Error: interrupted"]
+    with Store.open(Path("my runs/one"), read_only=True) as store:
+        assert store.status is RunStatus.INTERRUPTED
+    Path("go-on").touch()
+    assert run("eval", "--resume", "--out", "my runs/one", "--json").json()["episodes"] == 1
+
+
+def test_without_a_folder_there_is_nothing_to_go_on_with(run: Run, words: tuple[str, ...]) -> None:
+    assert said(run(*words)) == ["Error: interrupted"]
+
+
+def test_before_a_run_is_there_nothing_is_advised(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for known in (False, True):
+        if known:
+            Store.create(tmp_path, kind="train", config={}).close()
+        with pytest.raises(KeyboardInterrupt), resumable("train", tmp_path):
+            raise KeyboardInterrupt
+        advice = f"continue with: trace-gym train --resume --out {tmp_path}\n"
+        assert capsys.readouterr().err == (advice if known else "")
