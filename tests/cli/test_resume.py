@@ -1,5 +1,7 @@
 """What is said of a run that is interrupted: how to go on, where that is possible."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -11,13 +13,15 @@ from trace_gym.store import RunStatus, Store
 
 Run: TypeAlias = Callable[..., Any]
 STOPPING = """
+import os
+import signal
 from pathlib import Path
 from trace_gym import AgenticEnv, Task, Verdict
 
 class Stopping(AgenticEnv):
     suite = "stopping"
     def begin(self, task):
-        if not Path("go-on").exists(): raise KeyboardInterrupt
+        if not Path("go-on").exists(): os.kill(os.getpid(), signal.SIGINT)
         return "Say something."
     def reply(self, message):
         self.finish()
@@ -36,22 +40,26 @@ def words(tmp_path: Path) -> tuple[str, ...]:
     return ("eval", "stopping.py:Stopping", "--agent", "noop", "--json")
 
 
-def said(ended: Any) -> list[str]:
-    assert (ended.code, ended.out) == (130, "")
-    return [line for line in ended.err.splitlines() if line]
+def interrupted(*words: str) -> list[str]:
+    """What a command said that was interrupted, in a process of its own."""
+    command = [sys.executable, "-m", "trace_gym.cli", *words]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (ended.returncode, ended.stdout) == (130, "")
+    return [line for line in ended.stderr.splitlines() if line]
 
 
 def test_an_interrupted_evaluation_says_how_to_go_on_and_does(run: Run, words: tuple[str, ...]) -> None:
-    lines = said(run(*words, "--out", "my runs/one"))
-    assert lines == ["continue with: trace-gym eval --resume --out 'my runs/one'", "Error: interrupted"]
+    said = interrupted(*words, "--out", "my runs/one")
+    assert said == ["continue with: trace-gym eval --resume --out 'my runs/one'", "Error: interrupted"]
     with Store.open(Path("my runs/one"), read_only=True) as store:
         assert store.status is RunStatus.INTERRUPTED
     Path("go-on").touch()
     assert run("eval", "--resume", "--out", "my runs/one", "--json").json()["episodes"] == 1
 
 
-def test_without_a_folder_there_is_nothing_to_go_on_with(run: Run, words: tuple[str, ...]) -> None:
-    assert said(run(*words)) == ["Error: interrupted"]
+@pytest.mark.usefixtures("run")
+def test_without_a_folder_there_is_nothing_to_go_on_with(words: tuple[str, ...]) -> None:
+    assert interrupted(*words) == ["Error: interrupted"]
 
 
 def test_before_a_run_is_there_nothing_is_advised(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
