@@ -130,3 +130,10 @@ def test_schedulers_are_refused_before_anything_runs(run: Run, tmp_path: Path) -
         says = f"a budget of {text.partition('=')[0]} is a whole number, got {text!r}"
         assert run(*words, "--budget", text).sentence(2) == says
     assert not (tmp_path / "new").exists()
+
+
+def test_a_comparison_needs_no_folder_named(run: Run) -> None:
+    ended = run("bench", "schedulers", "--methods", "uniform")
+    assert ended.code == 2
+    assert "say what every run may spend" in ended.err
+    assert not Path("runs").exists()

@@ -42,7 +42,8 @@ word of a compact observation stands for a hundred tokens of a long one, compute
 @click.option(
     "--folder",
     type=click.Path(path_type=Path, file_okay=False),
-    required=True,
+    default=Path("runs/schedulers"),
+    show_default=True,
     help="Of the runs; an interrupted comparison goes on there.",
 )
 @click.option("--suite", help="Default: the configuration's.")
