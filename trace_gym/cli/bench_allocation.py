@@ -10,14 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from trace_gym.bench.allocation import Row, run
 from trace_gym.bench.martingale import DEPTH, DIFFICULTY, Landscape
 from trace_gym.bench.simulation import PREDICTORS
 from trace_gym.cli.bench_command import deliver, output_options
 from trace_gym.cli.options import named_methods
+from trace_gym.cli.tables import folding, output
 from trace_gym.core.errors import BadConfig
 
 AtLeastOne = click.IntRange(min=1)
@@ -114,10 +113,10 @@ def command(
 
 
 def _tell(rows: Sequence[Row]) -> None:
-    console = Console()
+    console = output()
     console.width = max(WIDTH, console.width)
     for predictor in dict.fromkeys(row.predictor for row in rows):
-        table = Table("method", *COLUMNS.values(), title=f"predictor: {predictor}")
+        table = folding("method", *COLUMNS.values(), title=f"predictor: {predictor}")
         for row in rows:
             if row.predictor == predictor:
                 table.add_row(row.method, *[_cell(row, name) for name in COLUMNS])

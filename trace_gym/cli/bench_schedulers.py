@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from trace_gym.cli.bench_command import deliver, output_options
 from trace_gym.cli.options import amounts, named_methods
+from trace_gym.cli.tables import folding, output
 from trace_gym.core.errors import BadConfig
 from trace_gym.parts import with_torch
 
@@ -207,7 +207,7 @@ def _deliver_settings(best: Settings, folder: Path, given: dict[str, Any]) -> No
 
 
 def _tell(found: Comparison, written: Sequence[Path], taught: Sequence[str]) -> None:
-    console = Console()
+    console = output()
     console.width = max(150, console.width)
     console.print(_success_table(found))
     console.print(_figure_table(found))
@@ -226,7 +226,7 @@ def _success_table(found: Comparison) -> Table:
     from trace_gym.bench.curve import AXES
 
     title = "held-out success, mean and 95 % interval over seeds"
-    table = Table("method", "seeds", "success", "gain", "less baseline", title=title)
+    table = folding("method", "seeds", "success", "gain", "less baseline", title=title)
     for words in AXES.values():
         table.add_column(f"reached at: {words}")
     for row in found.rows:
@@ -253,7 +253,7 @@ def _figure_table(found: Comparison) -> Table:
         "share_schedule": "schedule",
         "share_predict": "predict",
     }
-    table = Table(
+    table = folding(
         "method", *columns.values(), title="during training; the last four are parts of the seconds"
     )
     for row in found.rows:
