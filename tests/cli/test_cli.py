@@ -220,7 +220,7 @@ class Broken(AgenticEnv):
         if task.id in self.breaks: raise OSError("no disk")
         return "Say something."
     breaks = ("0", "1", "2")
-    def respond(self, message):
+    def reply(self, message):
         self.finish()
         return "Thanks."
     def checks(self):
