@@ -34,7 +34,7 @@ from trace_gym.rollout.stream import Source, TaskStream
 from trace_gym.schedule.uniform import Uniform
 from trace_gym.train.warmstart import CloningStep, warm_start
 
-FORMAT = 5
+FORMAT = 6
 """Raised when the same settings would now make another model, so that old caches are not used."""
 
 

@@ -57,7 +57,7 @@ def main() -> None:
         known = questions(generator)
         content["asked"][generator] = "".join(known)
         content["moved"][generator] = paged(detours(generator, row.places, known))
-    FILE.write_text(json.dumps(content, indent=0, sort_keys=True) + "\n", encoding="ascii")
+    FILE.write_text(json.dumps(content, sort_keys=True, separators=(",", ":")) + "\n", encoding="ascii")
 
 
 if __name__ == "__main__":
