@@ -107,6 +107,16 @@ class Walker:
         )
 
 
+class Counting:
+    """A reader whose prompts and states say how many turns there are."""
+
+    def prompt(self, view):
+        return ids([len(view.turns)])
+
+    async def read(self, prompts):
+        return [floats(prompt_ids) for prompt_ids in prompts]
+
+
 def collect(tasks, scheduler, *, budget=None, agent=None, step=0, **others):
     parties = {name: others.pop(name, None) for name in ("journal", "listener", "predictor", "guide")}
     world = others.pop("world", Corridor)
@@ -293,15 +303,12 @@ def test_a_broken_environment_is_retried_then_reported_and_refunded():
 
 
 def test_tasks_that_do_not_begin_are_left_out_of_the_step_and_told(monkeypatch, caplog):
-    async def encode(views):
-        return [floats([len(view.turns)]) for view in views]
-
     async def played():
         scheduler = Uniform(n=1)
         config = CollectorConfig(workers=2, turn_tokens=2, retries=1)
         makers = {"corridor": Corridor}
         async with Collector(
-            makers, Walker(), scheduler, predictor=BetaPredictor(), encode=encode, config=config
+            makers, Walker(), scheduler, predictor=BetaPredictor(), reader=Counting(), config=config
         ) as collector:
             return await collector.collect(0, [corridor(i) for i in range(5)], Budget())
 

@@ -187,7 +187,7 @@ def test_hidden_states_are_those_at_the_end_of_the_context() -> None:
     model = agent(saying("open 3", hidden_size=3))
     first = done(asyncio.run(model.act(view())), "Page 3.")
     later = asyncio.run(model.act(view(first)))
-    encoded = asyncio.run(model.encode([view(), view(first)]))
+    encoded = asyncio.run(model.read([model.prompt(view()), model.prompt(view(first))]))
     assert later.hidden is not None
     assert [state.tolist() for state in encoded if state is not None][1] == later.hidden.tolist()
 

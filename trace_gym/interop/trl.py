@@ -150,7 +150,7 @@ class TreeRollouts:
             agent,
             self._scheduler,
             predictor=self._predictor,
-            encode=agent.encode,
+            reader=agent,
             config=self._config,
         ) as collector:
             forest = await collector.collect(self._step, tasks, Budget(trajectories=trajectories))

@@ -90,10 +90,12 @@ class ModelAgent:
             ),
         )
 
-    async def encode(self, views: Sequence[View]) -> list[FloatArray | None]:
-        """The policy's hidden states (D,) where each view's next action would begin. Raises
-        ContextExceeded."""
-        prompts = [ids(np.concatenate([path_ids(v), next_context(self.renderer, v)])) for v in views]
+    def prompt(self, view: View) -> IntArray:
+        """All tokens before the next action."""
+        return ids(np.concatenate([path_ids(view), next_context(self.renderer, view)]))
+
+    async def read(self, prompts: Sequence[IntArray]) -> list[FloatArray | None]:
+        """The policy's hidden states (D,) where the next action would begin. Raises ContextExceeded."""
         return await self._policy.encode(prompts)
 
     def _text(self, token_ids: IntArray) -> str:

@@ -6,18 +6,15 @@ Leaves out what the time is compared with.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 from trace_gym.core.budget import Budget
 from trace_gym.core.predictor import Prediction, Predictor, Prefix
 from trace_gym.core.scheduler import Answer, Candidate, Event, Grant, Scheduler
 from trace_gym.core.tree import Forest, RolloutTree
 from trace_gym.schedule.wrapping import Wrapping
-
-A = TypeVar("A")
-B = TypeVar("B")
 
 
 class Stopwatch:
@@ -35,15 +32,6 @@ class Stopwatch:
             yield
         finally:
             self._seconds += self._clock() - started
-
-    def around(self, call: Callable[[A], Awaitable[B]]) -> Callable[[A], Awaitable[B]]:
-        """The same call, its time counted from when it is made until it is answered."""
-
-        async def counted(asked: A) -> B:
-            with self.running():
-                return await call(asked)
-
-        return counted
 
     def take(self) -> float:
         """The seconds since the last time, which are then forgotten."""
