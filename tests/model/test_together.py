@@ -20,7 +20,7 @@ from tests.model.test_engine import engine, model, play, rows  # noqa: F401  (a 
 from trace_gym.core.tokens import IntArray, ids
 from trace_gym.model.outlook import last_outlook
 from trace_gym.model.row import Row
-from trace_gym.model.together import PACK, SHORT, laid_out, read_together
+from trace_gym.model.together import AT_ONCE, PACK, SHORT, laid_out, read_together
 
 
 def prompts(count: int, *, seed: int, alphabet: int = 3, longest: int = 20) -> list[IntArray]:
@@ -50,12 +50,20 @@ def test_packs_stay_small_and_lose_nobody() -> None:
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("shuffled", [False, True])
-def test_states_are_those_of_every_prompt_alone(model: PreTrainedModel, shuffled: bool) -> None:  # noqa: F811
+@pytest.mark.parametrize(
+    ("shuffled", "threads"), [(False, None), (True, None), (True, 1), (True, 2), (True, 3)]
+)
+def test_states_are_those_of_every_prompt_alone(
+    model: PreTrainedModel,  # noqa: F811
+    shuffled: bool,
+    threads: int | None,
+) -> None:
     asked = prompts(300, seed=2)
     if not shuffled:
         asked.sort(key=lambda prompt: prompt.tolist())
-    found = read_together(model, laid_out(asked))
+    packs = laid_out(asked)
+    assert len(packs) > 2 * AT_ONCE
+    found = read_together(model, packs, threads=threads)
     assert found is not None
     for prompt, state in zip(asked, found, strict=True):
         alone = last_outlook(model, input_ids=torch.from_numpy(prompt.copy()).long()[None], use_cache=False)

@@ -118,7 +118,9 @@ class Engine:
         """The hidden states (D,) at the ends of prompts of up to SHORT tokens, which take no slots; nothing
         is kept. What neighbours have in common is computed once, so sort them."""
         began = self._clock()
-        hidden = self._memory.read(prompts)
+        sharing = torch.get_num_threads() if self._threads == 1 else None
+        with threads_of_torch(self._threads):
+            hidden = self._memory.read(prompts, threads=sharing)
         self.throughput.fresh += sum(len(prompt_ids) for prompt_ids in prompts)
         self.throughput.prefill_seconds += self._clock() - began
         if hidden is None:

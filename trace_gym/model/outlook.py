@@ -107,8 +107,10 @@ def _kinds(config: PreTrainedConfig) -> set[str]:
 
 
 def _as_wanted(model: PreTrainedModel, mask: torch.Tensor) -> torch.Tensor:
-    """A boolean mask as it is, or as numbers to add where attention is computed eagerly."""
-    if model.config._attn_implementation != "eager":
+    """A boolean mask as it is, or as numbers to add to scores: where attention is computed eagerly, and on a
+    CPU, where every layer would make these numbers of it again."""
+    eager = model.config._attn_implementation == "eager"
+    if not eager and not mask.is_cpu:
         return mask
-    lowest = torch.finfo(model.dtype).min
-    return torch.zeros(mask.shape, dtype=model.dtype, device=mask.device).masked_fill(~mask, lowest)
+    lowest = torch.finfo(model.dtype).min if eager else -torch.inf
+    return torch.zeros(mask.shape, dtype=model.dtype, device=mask.device).masked_fill_(~mask, lowest)

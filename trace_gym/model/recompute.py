@@ -32,8 +32,8 @@ class Recompute:
         hidden = [row.hidden for row in rows if row.hidden is not None]
         return Outlook(torch.cat([row.logits for row in rows]), torch.cat(hidden) if hidden else None)
 
-    def read(self, prompts: Sequence[IntArray]) -> torch.Tensor | None:
-        """The last hidden states (R, D) at the ends of `prompts`."""
+    def read(self, prompts: Sequence[IntArray], *, threads: int | None) -> torch.Tensor | None:
+        """The last hidden states (R, D) at the ends of `prompts`, by one thread."""
         return self.forward(prompts, starts=[0] * len(prompts), first=0).hidden
 
     def copy_rows(self, sources: Sequence[int], targets: Sequence[int], *, places: int) -> None:

@@ -137,10 +137,10 @@ class Slots(Cache):
             for memory, blocks in zip(pair, self._blocks_of(layer), strict=True):
                 self._in_blocks(memory)[slot, :, place] = blocks[number]
 
-    def read(self, prompts: Sequence[IntArray]) -> torch.Tensor | None:
+    def read(self, prompts: Sequence[IntArray], *, threads: int | None) -> torch.Tensor | None:
         """The last hidden states (R, D), float32, at the ends of short `prompts`; what neighbours among them
-        share is computed once, and nothing is kept."""
-        return read_together(self._model, laid_out(prompts))
+        share is computed once, and nothing is kept. `threads` is for `read_together`."""
+        return read_together(self._model, laid_out(prompts), threads=threads)
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *_: object, **__: object

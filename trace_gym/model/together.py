@@ -7,7 +7,9 @@ prompts have. Shapes: P packs, N tokens per pack, R prompts, D features.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -22,7 +24,7 @@ SHORT = 64
 """Prompts of up to so many tokens are read together."""
 PACK = 2 * SHORT
 """Tokens of a pack: few, since every token of a pack is compared with every other."""
-AT_ONCE = 8
+AT_ONCE = 4
 """Packs in a forward pass."""
 
 
@@ -79,13 +81,37 @@ def laid_out(prompts: Sequence[IntArray]) -> list[Pack]:
     return packs
 
 
-def read_together(model: PreTrainedModel, packs: Sequence[Pack]) -> torch.Tensor | None:
+def read_together(
+    model: PreTrainedModel, packs: Sequence[Pack], *, threads: int | None = None
+) -> torch.Tensor | None:
     """The last hidden states (R, D), float32, in the order of the prompts' numbers; None for a model without
-    an output embedding to be given them."""
-    found = [_read(model, packs[first : first + AT_ONCE]) for first in range(0, len(packs), AT_ONCE)]
+    an output embedding to be given them. With `threads`, passes are shared out among so many, each computing
+    with one of torch's: passes of a small model have too little to do to be shared out themselves."""
+    passes = [packs[first : first + AT_ONCE] for first in range(0, len(packs), AT_ONCE)]
+    if threads is None or threads == 1 or len(passes) < 2:
+        found = [_read(model, part) for part in passes]
+    else:
+        found = _shared_out(model, passes, threads)
     states = [state for state in found if state is not None]
     numbers = torch.tensor([number for pack in packs for number, _ in pack.ends])
     return torch.cat(states)[numbers.argsort()] if states else None
+
+
+def _shared_out(
+    model: PreTrainedModel, passes: Sequence[Sequence[Pack]], threads: int
+) -> list[torch.Tensor | None]:
+    """What `_read` finds in each pass, by several threads, each with a copy of the modules for the hooks of
+    its own; weights are shared."""
+    weights = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
+
+    @torch.inference_mode()
+    def every(own: PreTrainedModel, first: int) -> list[torch.Tensor | None]:
+        return [_read(own, part) for part in passes[first::threads]]
+
+    own = [model, *(copy.deepcopy(model, dict(weights)) for _ in range(threads - 1))]
+    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        found = list(pool.map(every, own, range(threads)))
+    return [found[i % threads][i // threads] for i in range(len(passes))]
 
 
 def _read(model: PreTrainedModel, packs: Sequence[Pack]) -> torch.Tensor | None:
