@@ -41,7 +41,7 @@ def test_the_posterior_is_where_an_optimiser_finds_it() -> None:
         return -likelihood(x, y, weight, w) + 0.5 * float(((w / deviations) ** 2).sum())
 
     best = minimize(loss, np.zeros(4), method="BFGS", options={"gtol": 1e-8})
-    mean, covariance, _ = _logistic(x, y, weight, 0.4)
+    mean, covariance, _ = _logistic(x, y, weight, 0.4, start=np.zeros(x.shape[1]))
     assert mean == pytest.approx(best.x, abs=1e-4)
     steps = 1e-3 * np.eye(4)
     curvature = np.array(
@@ -64,7 +64,7 @@ def test_the_evidence_is_the_integral_over_the_prior() -> None:
         return float(np.exp(likelihood(x, y, weight, np.array([w]))) * norm.pdf(w, scale=2.0))
 
     exact = np.log(quad(chance, -12, 12)[0])
-    assert _logistic(x, y, weight, 0.4)[2] == pytest.approx(exact, abs=0.02)
+    assert _logistic(x, y, weight, 0.4, start=np.zeros(x.shape[1]))[2] == pytest.approx(exact, abs=0.02)
 
 
 def test_it_learns_from_a_single_step(gardeners: Any) -> None:

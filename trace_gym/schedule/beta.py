@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from enum import StrEnum
-from itertools import accumulate, pairwise
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 from trace_gym.core.check import Status, potential
@@ -90,7 +90,9 @@ class BetaPredictor:
 
     def predict(self, prefixes: Sequence[Prefix]) -> list[Prediction]:
         """Posterior mean and concentration, and the tokens and turns that play from there still takes."""
-        return [self._predict(prefix) for prefix in prefixes]
+        keys = [self._key(prefix) for prefix in prefixes]
+        above = {key: self._above(key) for key in {key[:-1] for key in keys}}
+        return [self._under(above[key[:-1]], self._cells.get(key)) for key in keys]
 
     def learn(self, forest: Forest) -> Mapping[str, float]:
         """Count a step's rollouts; returns `brier_root` and `brier_prefix`, of its bare rollouts, before."""
@@ -98,7 +100,7 @@ class BetaPredictor:
         self._step += 1
         for tree in forest.trees:
             for prefix, won, tokens, turns in self._lessons(tree):
-                for key in self._chain(prefix):
+                for key in _levels(self._key(prefix)):
                     cell = self._cells.setdefault(key, Cell(step=self._step))
                     cell.fade(self._step, self._decay)
                     cell.seen += 1.0
@@ -121,27 +123,30 @@ class BetaPredictor:
         self._step = int(state["step"])
         self._cells = {tuple(key): Cell(*sums) for key, *sums in state["cells"]}
 
-    def _predict(self, prefix: Prefix) -> Prediction:
-        weight = self._strength
-        mean, concentration = 0.5, weight
-        tokens = turns = None
-        for key in self._chain(prefix):
-            cell = self._cells.get(key)
-            if cell is None:
-                concentration = weight
-                continue
-            worth = self._decay ** (self._step - cell.step)
-            seen = cell.seen * worth
-            mean = (weight * mean + cell.won * worth) / (weight + seen)
-            tokens = _blend(tokens, weight, cell.tokens * worth, seen)
-            turns = _blend(turns, weight, cell.turns * worth, seen)
-            concentration = weight + seen
-        return Prediction(mean, concentration, tokens, turns)
+    def _above(self, key: Key) -> Prediction:
+        """What is known on the levels from the topmost to that of `key`."""
+        said = Prediction(0.5, self._strength)
+        for level in _levels(key):
+            said = self._under(said, self._cells.get(level))
+        return said
 
-    def _chain(self, prefix: Prefix) -> Iterator[Key]:
-        """Keys from the most general to the most particular."""
-        parts = (prefix.suite, prefix.depth, self._share(prefix), prefix.task)
-        return accumulate(((part,) for part in parts), initial=())
+    def _under(self, above: Prediction, cell: Cell | None) -> Prediction:
+        """What is known on a level, from the one above and the level's counts."""
+        weight = self._strength
+        if cell is None:
+            return Prediction(above.mean, weight, above.tokens, above.turns)
+        worth = self._decay ** (self._step - cell.step)
+        seen = cell.seen * worth
+        return Prediction(
+            (weight * above.mean + cell.won * worth) / (weight + seen),
+            weight + seen,
+            _blend(above.tokens, weight, cell.tokens * worth, seen),
+            _blend(above.turns, weight, cell.turns * worth, seen),
+        )
+
+    def _key(self, prefix: Prefix) -> Key:
+        """The key of the most particular level."""
+        return prefix.suite, prefix.depth, self._share(prefix), prefix.task
 
     def _share(self, prefix: Prefix) -> int:
         found = self._verdicts and any(v.status in (Status.PASS, Status.FAIL) for v in prefix.verdicts)
@@ -169,6 +174,11 @@ class BetaPredictor:
             for kind, these in kinds.items()
             if these
         }
+
+
+def _levels(key: Key) -> Iterator[Key]:
+    """Keys from the most general to this one."""
+    return (key[:parts] for parts in range(len(key) + 1))
 
 
 def _blend(above: float | None, weight: float, total: float, seen: float) -> float:

@@ -78,7 +78,8 @@ class Fusion:
     def predict(self, prefixes: Sequence[Prefix]) -> list[Prediction]:
         """The mixture at every prefix."""
         both = zip(prefixes, self._learned.predict(prefixes), self._counts.predict(prefixes), strict=True)
-        return [mixture(p, q, self._weight(_kind(prefix.depth))) for prefix, p, q in both]
+        weight = {kind: self._weight(kind) for kind in KINDS}
+        return [mixture(p, q, weight[_kind(prefix.depth)]) for prefix, p, q in both]
 
     def learn(self, forest: Forest) -> Mapping[str, float]:
         """Judge both on the step, then let both learn from it. Returns, measured before: the weight and the

@@ -10,14 +10,17 @@ the same features. Leaves out what is common to learned predictors (`head`).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve, eigh
 from scipy.special import expit
+from threadpoolctl import ThreadpoolController
 
 from trace_gym.core.predictor import Prediction, Prefix
 from trace_gym.core.targets import played, prefixes, taught
@@ -64,7 +67,7 @@ class Posterior:
 
     def success(self, x: Matrix) -> tuple[Matrix, Matrix]:
         """(chance of success, how many observations that is worth), (N,) each, of the rows of a design."""
-        variance = np.einsum("ij,jk,ik->i", x, self.covariance, x)
+        variance = ((x @ self.covariance) * x).sum(axis=1)
         chance = expit(x @ self.mean / np.sqrt(1.0 + math.pi * variance / 8.0)).clip(0.01, 0.99)
         return chance, 1.0 / np.maximum(chance * (1.0 - chance) * variance, 1e-6)
 
@@ -91,21 +94,22 @@ class BayesHead(Head):
 
     def predict(self, prefixes: Sequence[Prefix]) -> list[Prediction]:
         """Means within [0.01, 0.99]; without anything learnt, the base rate."""
+        if not prefixes:
+            return []
         past = {kind: calibration.concentration() for kind, calibration in self._calibration.items()}
+        sure = np.array([past[kind_of(prefix)] for prefix in prefixes])
+        chance = np.full(len(prefixes), self._records.base)
+        cost: list[tuple[float, float] | tuple[None, None]] = [(None, None)] * len(prefixes)
         learnt = self._posterior
-        if learnt is None or not prefixes:
-            base = self._records.base
-            return [self._seen(prefix, Prediction(base, past[kind_of(prefix)])) for prefix in prefixes]
-        x = _design(self._features(prefixes), learnt.centre, learnt.scale, learnt.basis)
-        chance, sure = learnt.success(x)
-        cost = np.exp(x @ learnt.cost)
-        said = [
-            Prediction(m, max(LEAST, 1.0 / (1.0 / c + 1.0 / past[kind_of(prefix)])), tokens, turns)
-            for prefix, m, c, (turns, tokens) in zip(
-                prefixes, chance.tolist(), sure.tolist(), cost.tolist(), strict=True
-            )
-        ]
-        return [self._seen(prefix, each) for prefix, each in zip(prefixes, said, strict=True)]
+        if learnt is not None:
+            with one_thread():
+                x = _design(self._features(prefixes), learnt.centre, learnt.scale, learnt.basis)
+                chance, worth = learnt.success(x)
+                cost = [(turns, tokens) for turns, tokens in np.exp(x @ learnt.cost).tolist()]
+            sure = np.maximum(LEAST, 1.0 / (1.0 / worth + 1.0 / sure))
+        chance, sure = self._with_seen(prefixes, chance, sure)
+        said = zip(chance.tolist(), sure.tolist(), cost, strict=True)
+        return [Prediction(mean, worth, tokens, turns) for mean, worth, (turns, tokens) in said]
 
     def state_dict(self) -> dict[str, Any]:
         """Lessons and what was learnt from them, records and calibration, as JSON data; arrays exactly."""
@@ -121,13 +125,11 @@ class BayesHead(Head):
         self._lessons = [Lessons(*map(unpacked, parts)) for parts in state["lessons"]]
         self._posterior = Posterior(*map(unpacked, state["posterior"])) if state["posterior"] else None
 
-    def _seen(self, prefix: Prefix, said: Prediction) -> Prediction:
-        """What is said, with what was seen of the task itself where the prefix is its root."""
-        if prefix.depth:
-            return said
-        won, seen = self._records.of(prefix.task)
-        sure = said.concentration + seen
-        return replace(said, mean=(said.mean * said.concentration + won) / sure, concentration=sure)
+    def _with_seen(self, prefixes: Sequence[Prefix], chance: Matrix, sure: Matrix) -> tuple[Matrix, Matrix]:
+        """Chances and concentrations (N,), with what was seen of a task itself at its root."""
+        known = [(0.0, 0.0) if prefix.depth else self._records.of(prefix.task) for prefix in prefixes]
+        won, seen = np.array(known).T
+        return (chance * sure + won) / (sure + seen), sure + seen
 
     def _forget(self) -> None:
         self._lessons, self._posterior = [], None
@@ -137,7 +139,8 @@ class BayesHead(Head):
         self._lessons = [*self._lessons, self._lessons_of(forest)][-self._memory :]
         self._record(forest)
         labels = sum(len(lessons.outcome) for lessons in self._lessons)
-        return {"labels": float(labels)} | (self._fit() if labels else {})
+        with one_thread():
+            return {"labels": float(labels)} | (self._fit() if labels else {})
 
     def _lessons_of(self, forest: Forest) -> Lessons:
         asked: list[Prefix] = []
@@ -158,7 +161,11 @@ class BayesHead(Head):
         scale = np.where(spread > 1e-4, spread, 1.0)
         basis = _basis(_standardised(features, centre, scale)[:, PLAIN + 1 :], weight, self._rank)
         x = _design(features, centre, scale, basis)
-        found = {width: _logistic(x, outcome, weight, width) for width in WIDTHS}
+        found: dict[float, tuple[Matrix, Matrix, float]] = {}
+        start = np.zeros(x.shape[1])
+        for width in WIDTHS:  # each begins where the one before, a little narrower, ended
+            found[width] = _logistic(x, outcome, weight, width, start=start)
+            start = found[width][0]
         width = max(found, key=lambda each: found[each][2])
         mean, covariance, evidence = found[width]
         weighed = x * weight[:, None]
@@ -196,6 +203,18 @@ def _labels(tree: RolloutTree) -> list[tuple[int, tuple[float, float, float]]]:
     return found
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """NumPy and SciPy multiply with one thread meanwhile: sharing out what is so small takes longer."""
+    with _libraries().limit(limits=1, user_api="blas"):
+        yield
+
+
+@lru_cache(maxsize=1)
+def _libraries() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
 def _standardised(features: Array | Matrix, centre: Matrix, scale: Matrix) -> Matrix:
     return np.asarray(((features - centre) / scale).clip(-5.0, 5.0))
 
@@ -216,19 +235,22 @@ def _basis(hidden: Matrix, weight: Matrix, rank: int) -> Matrix:
     return np.ascontiguousarray(vectors[:, values > 1e-9 * max(values[-1], 1e-12)])
 
 
-def _logistic(x: Matrix, y: Matrix, weight: Matrix, width: float) -> tuple[Matrix, Matrix, float]:
+def _logistic(
+    x: Matrix, y: Matrix, weight: Matrix, width: float, *, start: Matrix
+) -> tuple[Matrix, Matrix, float]:
     """Laplace's approximation: mean (C,), covariance (C, C), and log evidence in nats, of coefficients that
-    are normal with deviation `width` a priori; the first is a constant, of deviation two."""
+    are normal with deviation `width` a priori; the first is a constant, of deviation two. Newton's method
+    begins at `start` (C,)."""
     precision = np.full(x.shape[1], width**-2)
     precision[0] = 0.25
-    mean = np.zeros(x.shape[1])
+    mean, bent = start, np.empty_like(x)
     for _ in range(ROUNDS):
         chance = expit(x @ mean)
-        curvature = (x * (weight * chance * (1.0 - chance))[:, None]).T @ x + np.diag(precision)
-        factor = cho_factor(curvature)
+        np.multiply(x, (weight * chance * (1.0 - chance))[:, None], out=bent)
+        factor = cho_factor(bent.T @ x + np.diag(precision))
         move = cho_solve(factor, x.T @ (weight * (y - chance)) - precision * mean)
         mean = mean + move
-        if np.abs(move).max() < 1e-6:
+        if np.abs(move).max() < 1e-4:  # what is left is the square of that
             break
     logits = x @ mean
     likelihood = (weight * (y * logits - np.logaddexp(0.0, logits))).sum()

@@ -48,8 +48,11 @@ class Records:
     def log_odds(self, task: str) -> tuple[float, float]:
         """(how far the log-odds of a task's own rate are from the base's, how many rollouts tell so)."""
         won, seen = self.of(task)
-        rate = (won + self.prior * self.base) / (seen + self.prior)
-        return math.log(rate / (1.0 - rate)) - math.log(self.base / (1.0 - self.base)), seen
+        if not seen:
+            return 0.0, 0.0
+        base = self.base
+        rate = (won + self.prior * base) / (seen + self.prior)
+        return math.log(rate / (1.0 - rate)) - math.log(base / (1.0 - base)), seen
 
     def fade(self) -> None:
         """A step has passed."""
@@ -81,25 +84,28 @@ class Records:
 def plain_features(prefixes: Sequence[Prefix], records: Records, *, verdicts: bool = True) -> Rows:
     """The features (N, PLAIN) of prefixes: where each stands, what its checks say (nothing without
     `verdicts`), how its task went before."""
-    rows = [_plain(prefix, records, prefix.verdicts if verdicts else ()) for prefix in prefixes]
-    return np.array(rows, dtype=np.float32).reshape(len(prefixes), PLAIN)
+    rows = np.zeros((len(prefixes), PLAIN), dtype=np.float32)
+    if not prefixes:
+        return rows
+    depth = np.array([prefix.depth for prefix in prefixes], dtype=np.float64)
+    turns = np.array([prefix.max_turns for prefix in prefixes], dtype=np.float64)
+    rows[:, 0] = depth == 0
+    rows[:, 1] = depth / turns
+    rows[:, 2] = np.log1p(depth)
+    rows[:, 3] = np.log1p(np.maximum(0.0, turns - depth))
+    if verdicts:
+        heard = [(i, prefix.verdicts) for i, prefix in enumerate(prefixes) if prefix.verdicts]
+        for i, said in heard:
+            rows[i, 4:7] = _findings(said)
+    rows[:, 7], seen = zip(*(records.log_odds(prefix.task) for prefix in prefixes), strict=True)
+    rows[:, 8] = np.log1p(seen)
+    place = {suite: 9 + crc32(suite.encode()) % SUITES for suite in {prefix.suite for prefix in prefixes}}
+    rows[np.arange(len(prefixes)), [place[prefix.suite] for prefix in prefixes]] = 1.0
+    return rows
 
 
-def _plain(prefix: Prefix, records: Records, heard: Sequence[Verdict]) -> list[float]:
-    found = [v for v in heard if v.status in (Status.PASS, Status.FAIL)]
-    passed = sum(v.status is Status.PASS for v in found)
-    lean, seen = records.log_odds(prefix.task)
-    suite = [0.0] * SUITES
-    suite[crc32(prefix.suite.encode()) % SUITES] = 1.0
-    return [
-        float(prefix.depth == 0),
-        prefix.depth / prefix.max_turns,
-        math.log1p(prefix.depth),
-        math.log1p(max(0, prefix.max_turns - prefix.depth)),
-        passed / len(found) if found else 0.0,
-        potential(found),
-        float(bool(found)),
-        lean,
-        math.log1p(seen),
-        *suite,
-    ]
+def _findings(heard: Sequence[Verdict]) -> tuple[float, float, float]:
+    """(share of the findings that are passes, the same by weight, whether there are any)."""
+    found = [verdict for verdict in heard if verdict.status in (Status.PASS, Status.FAIL)]
+    passed = sum(verdict.status is Status.PASS for verdict in found)
+    return passed / len(found) if found else 0.0, potential(found), float(bool(found))

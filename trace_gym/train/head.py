@@ -78,9 +78,11 @@ class Head(ABC):
         """(N, PLAIN + 1 + D): the plain features, whether there is a hidden state, and the hidden state."""
         rows = np.zeros((len(prefixes), PLAIN + 1 + self._hidden), dtype=np.float32)
         rows[:, :PLAIN] = plain_features(prefixes, self._records, verdicts=self._verdicts)
-        for row, prefix in zip(rows, prefixes, strict=True):
-            if prefix.hidden is not None and len(prefix.hidden) == self._hidden:
-                row[PLAIN], row[PLAIN + 1 :] = 1.0, prefix.hidden
+        states = [(i, prefix.hidden) for i, prefix in enumerate(prefixes) if prefix.hidden is not None]
+        fitting = [(i, hidden) for i, hidden in states if len(hidden) == self._hidden]
+        if fitting:
+            places, hidden = zip(*fitting, strict=True)
+            rows[places, PLAIN], rows[places, PLAIN + 1 :] = 1.0, np.stack(hidden)
         return rows
 
     def _record(self, forest: Forest) -> None:
