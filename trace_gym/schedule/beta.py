@@ -86,17 +86,18 @@ class BetaPredictor:
         self._targets = Targets(targets)
         self._verdicts = verdicts
         self._cells: dict[Key, Cell] = {}
+        self._worked_out: dict[Key, Prediction] = {}
         self._step = 0
 
     def predict(self, prefixes: Sequence[Prefix]) -> list[Prediction]:
         """Posterior mean and concentration, and the tokens and turns that play from there still takes."""
         keys = [self._key(prefix) for prefix in prefixes]
-        above = {key: self._above(key) for key in {key[:-1] for key in keys}}
-        return [self._under(above[key[:-1]], self._cells.get(key)) for key in keys]
+        return [self._under(self._above(key[:-1]), self._cells.get(key)) for key in keys]
 
     def learn(self, forest: Forest) -> Mapping[str, float]:
         """Count a step's rollouts; returns `brier_root` and `brier_prefix`, of its bare rollouts, before."""
         metrics = self._score(forest)
+        self._worked_out.clear()
         self._step += 1
         for tree in forest.trees:
             for prefix, won, tokens, turns in self._lessons(tree):
@@ -121,14 +122,15 @@ class BetaPredictor:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Stand where `state_dict` stood."""
         self._step = int(state["step"])
+        self._worked_out.clear()
         self._cells = {tuple(key): Cell(*sums) for key, *sums in state["cells"]}
 
     def _above(self, key: Key) -> Prediction:
-        """What is known on the levels from the topmost to that of `key`."""
-        said = Prediction(0.5, self._strength)
-        for level in _levels(key):
-            said = self._under(said, self._cells.get(level))
-        return said
+        """What is known on the levels from the topmost to that of `key`; worked out once a step."""
+        if key not in self._worked_out:
+            above = self._above(key[:-1]) if key else Prediction(0.5, self._strength)
+            self._worked_out[key] = self._under(above, self._cells.get(key))
+        return self._worked_out[key]
 
     def _under(self, above: Prediction, cell: Cell | None) -> Prediction:
         """What is known on a level, from the one above and the level's counts."""
