@@ -133,6 +133,26 @@ def test_equal_prompts_are_computed_once(model: PreTrainedModel) -> None:
     assert len({row.sampled.tobytes() for row in asked}) > 1
 
 
+@pytest.mark.parametrize(("blocks", "spared"), [(0, 0), (3, 7 * 48), (1000, 7 * 96 + 3 * 64)])
+def test_what_prompts_begin_with_is_computed_once_however_many_come_at_once(
+    model: PreTrainedModel, blocks: int, spared: int
+) -> None:
+    """All share 100 tokens, half of them 60 more, of which whole blocks can be remembered."""
+    rng = np.random.default_rng(4)
+    start, more = rng.integers(0, 300, 100).tolist(), rng.integers(0, 300, 60).tolist()
+    tails = [rng.integers(0, 300, 5 + i).tolist() for i in range(8)]
+    asked = [
+        Row(ids([*start, *(more if i % 2 else []), *tail]), limit=3, seed=i) for i, tail in enumerate(tails)
+    ]
+    machine = engine(model)
+    play(machine, rows(1))
+    machine = engine(model, block_bytes=blocks * BLOCK * machine._memory.token_bytes, prefill_tokens=4096)
+    play(machine, list(asked))
+    assert machine.throughput.fresh == sum(len(row.prompt_ids) for row in asked) - spared
+    for row in asked:
+        check(model, row)
+
+
 def test_the_seed_decides_whatever_else_runs(model: PreTrainedModel) -> None:
     together, alone, reversed_order = rows(12), rows(12), rows(12)
     play(engine(model), list(together))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trace_gym.core.tokens import IntArray, ids
-from trace_gym.model.prefix import PrefixIndex
+from trace_gym.model.prefix import PrefixIndex, later
 
 SEQUENCES = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=14), min_size=1, max_size=4)
 
@@ -91,3 +91,14 @@ def test_clear_forgets_everything() -> None:
 def test_nonsense_sizes_are_refused() -> None:
     with pytest.raises(ValueError, match="block must be positive"):
         PrefixIndex(capacity=1, block=0)
+
+
+def test_those_that_begin_alike_wait_for_the_shortest_where_it_saves_enough() -> None:
+    head = list(range(10))
+    prompts = [ids([*head, 90, 91]), ids([*head, 92]), ids([7, 7, 7]), ids([*head, 93, 94, 95]), ids([7, 7])]
+    assert later(prompts, [0] * 5, block=2, least=19) == {0, 3}
+    assert later(prompts, [0] * 5, block=2, least=20) == set()
+    assert later(prompts, [4, 4, 0, 4, 0], block=2, least=11) == {0, 3}
+    assert later(prompts, [4, 4, 0, 4, 0], block=2, least=12) == set()
+    assert later(prompts, [10, 10, 0, 10, 0], block=2, least=0) == set()
+    assert later([ids([1, 2, 3])], [0], block=2, least=0) == set()

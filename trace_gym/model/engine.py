@@ -1,8 +1,8 @@
 """A running batch: sequences join between two decoding steps and leave when they are done.
 
 Each call does one thing on the calling thread: prefill those who join, or decode one token for all. Equal
-prompts are computed once, remembered prefixes not at all. Leaves out threads, queues and weights
-(`rollout/policy_torch.py`).
+prompts, and long beginnings that prompts share, are computed once, remembered prefixes not at all. Leaves out
+threads, queues and weights (`rollout/policy_torch.py`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from trace_gym.model.draw import draw, uniforms
 from trace_gym.model.load import SMALL
 from trace_gym.model.memory import memory_for
 from trace_gym.model.outlook import Outlook
-from trace_gym.model.prefix import PrefixIndex
+from trace_gym.model.prefix import PrefixIndex, later
 from trace_gym.model.replay import Recorder
 from trace_gym.model.row import Row
 from trace_gym.model.slots import BLOCK
@@ -132,10 +132,12 @@ class Engine:
         self._memory.reserve(first + len(rows), max(len(row.ids) for row in (*self.rows, *rows)))
         leaders: dict[bytes, Row] = {}
         twins = [row for row in rows if leaders.setdefault(row.prompt_ids.tobytes(), row) is not row]
-        waiting, outlooks = list(leaders.values()), []
+        waiting, outlooks, waited = list(leaders.values()), [], set[Row]()
         while waiting:
-            group, waiting = self._group(waiting)
-            outlooks.append(self._prefill(group))
+            now, waiting = self._pioneers(waiting, waited)
+            while now:
+                group, now = self._group(now)
+                outlooks.append(self._prefill(group))
         outlook = _joined(outlooks)
         if twins:
             outlook = self._copy(twins, leaders, outlook, first)
@@ -168,6 +170,20 @@ class Engine:
         """Drop all rows and forget all prefixes."""
         self.rows.clear()
         self._index.clear()
+
+    def _pioneers(self, waiting: Sequence[Row], waited: set[Row]) -> tuple[list[Row], list[Row]]:
+        """Who of `waiting` is computed now, and who later, because one that begins alike will be remembered;
+        nobody waits a second time in vain, of which `waited` takes note."""
+        known = [BLOCK * len(self._index.match(row.prompt_ids)) for row in waiting]
+        followers = later([row.prompt_ids for row in waiting], known, block=BLOCK, least=self._padding)
+        now: list[Row] = []
+        put_off: list[Row] = []
+        for i, (row, cached) in enumerate(zip(waiting, known, strict=True)):
+            waits = i in followers and (row not in waited or cached > row.cached)
+            (put_off if waits else now).append(row)
+            row.cached = cached
+        waited.update(put_off)
+        return now, put_off
 
     def _group(self, waiting: list[Row]) -> tuple[list[Row], list[Row]]:
         """Rows to prefill together, and the others: of nearly equal length, so that little is padded."""

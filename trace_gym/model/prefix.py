@@ -7,8 +7,10 @@ many sequences share them, and a match is exact.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Iterator, Sequence
+
+import numpy as np
 
 from trace_gym.core.tokens import IntArray
 
@@ -104,3 +106,26 @@ class PrefixIndex:
             return None
         del self._numbers[self._used.pop(oldest)]
         return oldest
+
+
+def later(prompts: Sequence[IntArray], known: Sequence[int], *, block: int, least: int) -> set[int]:
+    """Which of `prompts`, of which the first `known[i]` tokens are remembered, had better wait until another
+    is computed: those that begin as it does, where more than `least` tokens need not be computed again."""
+    alike: defaultdict[bytes, list[int]] = defaultdict(list)
+    for i, (prompt_ids, start) in enumerate(zip(prompts, known, strict=True)):
+        if len(prompt_ids) > start + block:
+            alike[prompt_ids[: start + block].tobytes()].append(i)
+    waiting: set[int] = set()
+    for group in alike.values():
+        first, *others = sorted(group, key=lambda i: len(prompts[i]))
+        shared = min((_shared(prompts[first], prompts[i]) for i in others), default=0)
+        if len(others) * (shared // block * block - known[first]) > least:
+            waiting.update(others)
+    return waiting
+
+
+def _shared(one: IntArray, other: IntArray) -> int:
+    """How many tokens both begin with."""
+    length = min(len(one), len(other))
+    apart = np.flatnonzero(one[:length] != other[:length])
+    return int(apart[0]) if len(apart) else length
