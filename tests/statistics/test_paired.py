@@ -109,6 +109,18 @@ def test_where_nothing_differs_nothing_is_promised():
         paired({}, {})
 
 
+@pytest.mark.parametrize(("differ", "alike", "more"), [(3, 0, 3), (3, 1, 4), (5, 45, 23), (5, 5, 2)])
+def test_fewer_than_six_clusters_that_differ_are_not_said_to_be_enough(differ: int, alike: int, more: int):
+    """Of d clusters that all differ one way the p-value is 2^(1-d): below 5 % from six on."""
+    tasks = [str(i) for i in range(differ + alike)]
+    found = paired({t: float(int(t) < differ) for t in tasks}, {t: t for t in tasks})
+    assert (found.p_value, found.needed) == (2.0 ** (1 - differ), more)
+    assert (found.smallest is None) is (len(tasks) < 6), "so few show no difference, however large"
+    times = (len(tasks) + more) / len(tasks)
+    enough = [str(i) for i in range(round(times * differ))]
+    assert paired({t: 1.0 for t in enough}, {t: t for t in enough}).p_value <= 0.05
+
+
 def test_classes_of_difficulty():
     shares = (0.0, 0.1, 1 / 3, 0.5, 2 / 3, 0.9, 1.0)
     expected = ["never solved", "hard", "hard", "middle", "middle", "easy", "always solved"]

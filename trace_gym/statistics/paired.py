@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, log2
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +26,9 @@ SHARES = (("never solved", 0.0), ("hard", 1 / 3), ("middle", 2 / 3), ("easy", 1.
 class Difference:
     """Mean of B minus A over `tasks` shared tasks with a 95 % interval and a permutation `p_value`.
 
-    `smallest` is the difference that as many tasks would show at 5 % with probability 0.8; `needed` says how
-    many more tasks like these would show the difference seen here (0: these do; None: none was seen).
-    Interval, p-value and plan are None below two clusters.
+    `smallest` is the difference that as many tasks would show at 5 % with probability 0.8 (None: so few
+    clusters show none); `needed` says how many more tasks like these would show the difference seen here (0:
+    these do; None: none was seen). Interval, p-value and plan are None below two clusters.
     """
 
     mean: float
@@ -61,7 +61,8 @@ def paired(
     (Wilson's). The p-value is that of
     the sign-flip test: under the hypothesis that the agents are interchangeable, every cluster's sum of
     differences is as likely with either sign; two-sided, exact up to 14 clusters, else from `draws` patterns
-    with the observed one counted among them (Phipson and Smyth 2010).
+    with the observed one counted among them (Phipson and Smyth 2010). Where d clusters differ it is at least
+    2^(1-d), which the plan allows for beside the normal approximation.
     """
     if not differences:
         raise ValueError("a paired comparison needs at least one shared task")
@@ -76,10 +77,14 @@ def paired(
     sums = np.array([sum(values) for values in groups.values()])
     reach = float(stats.norm.ppf(0.5 + level / 2) + stats.norm.ppf(POWER)) * error
     p_value = sign_flip(sums, draws=draws, seed=seed)
-    needed = None if not mean else max(0, ceil(n * (reach / mean) ** 2) - n)
+    fewest, differing = ceil(1 - log2(1 - level)), int(np.count_nonzero(sums))
+    needed = None
+    if mean and differing:
+        needed = max(0, ceil(n * max((reach / mean) ** 2, fewest / differing)) - n)
+    smallest = reach if clusters >= fewest else None
     low = max(-1.0, mean - quantile * error - unseen * (1 + mean))
     high = min(1.0, mean + quantile * error + unseen * (1 - mean))
-    return Difference(mean, low, high, p_value, n, clusters, unit, reach, needed)
+    return Difference(mean, low, high, p_value, n, clusters, unit, smallest, needed)
 
 
 def sign_flip(sums: NDArray[np.float64], *, draws: int, seed: int) -> float:
