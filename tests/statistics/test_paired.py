@@ -109,6 +109,14 @@ def test_where_nothing_differs_nothing_is_promised():
         paired({}, {})
 
 
+def test_what_cancels_but_for_rounding_is_no_difference():
+    """Tenths: .1 and .2 are not quite .3."""
+    tenths = {str(i): share for i, share in enumerate([0.1, 0.2, -0.3] * 3)}
+    assert np.mean(list(tenths.values())) != 0.0, "or it would show nothing"
+    found = paired(tenths, {t: t for t in tenths})
+    assert (found.mean, found.p_value, found.needed) == (0.0, 1.0, None)
+
+
 @pytest.mark.parametrize(("differ", "alike", "more"), [(3, 0, 3), (3, 1, 4), (5, 45, 23), (5, 5, 2)])
 def test_fewer_than_six_clusters_that_differ_are_not_said_to_be_enough(differ: int, alike: int, more: int):
     """Of d clusters that all differ one way the p-value is 2^(1-d): below 5 % from six on."""

@@ -69,6 +69,7 @@ def paired(
     groups, unit = clustered(differences, families)
     n, clusters = len(differences), len(groups)
     mean = float(np.mean(list(differences.values())))
+    mean = mean if abs(mean) > ROUNDING else 0.0
     if clusters < 2:
         return Difference(mean, None, None, None, n, clusters, unit, None, None)
     error = robust_error(groups, mean)
