@@ -14,7 +14,7 @@ from trace_gym.core.budget import Budget, Cost
 from trace_gym.core.errors import BadConfig, ModelFailed
 from trace_gym.core.journal import Journal
 from trace_gym.environment.registry import suite
-from trace_gym.evaluate import AdaptiveConfig, EvalConfig, Report, evaluate_adaptively
+from trace_gym.evaluate import AdaptiveConfig, EpisodeLimits, EvalConfig, Report, evaluate_adaptively
 from trace_gym.statistics import NOTHING
 from trace_gym.store import Store
 from trace_gym.testing import Crashed, CrashingJournal, MemoryJournal
@@ -147,6 +147,24 @@ def test_broken_attempts_are_no_outcomes() -> None:
     assert report.invalid > 0
     assert report.failures == {"model": report.invalid}
     assert report.success.mean is not None
+
+
+def test_an_estimate_is_carried_by_its_own_attempts_with_an_outcome() -> None:
+    """Those of a suite carry what is said of it, and what broke carries nothing."""
+    playing = evaluate_adaptively(
+        [COIN, suite("guess")],
+        Drawing(broken="3-50"),
+        adaptive=AdaptiveConfig(),
+        config=EvalConfig(tasks=30, limits=EpisodeLimits(turns=2)),
+        budget=Budget(trajectories=240),
+    )
+    report = asyncio.run(playing)
+    carried = {name: interval.clusters for name, interval in report.by.items()}
+    assert report.invalid > 0
+    assert report.adaptive is not None
+    assert sum(carried.values()) == report.success.clusters == report.adaptive["attempts"]
+    assert report.success.clusters == report.episodes - report.invalid
+    assert min(carried.values()) >= 58, "two attempts at each of thirty tasks, one of which is broken"
 
 
 def test_what_is_broken_from_the_start_ends_without_an_estimate() -> None:

@@ -5,6 +5,7 @@ Leaves out training, and comparing evaluations with each other: see `compare`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -83,10 +84,11 @@ def adaptively_reported(forest: Forest, scheduler: Adaptive, *, planned: int) ->
     """The report on a forest that `scheduler` grew."""
     plain = summarise(forest, attempts=scheduler.granted(), planned=planned, passes=False)
     suites = sorted({tree.task.suite for tree in forest.trees})
+    scored = Counter(each.task.suite for each in forest.episodes() if each.success is not None)
     return replace(
         plain,
-        success=_interval(scheduler.estimate(), plain.episodes),
-        by={suite: _interval(scheduler.estimate(suite), plain.episodes) for suite in suites},
+        success=_interval(scheduler.estimate(), scored.total()),
+        by={suite: _interval(scheduler.estimate(suite), scored[suite]) for suite in suites},
         checks={},
         survival=(),
         cost_per_success=None,
