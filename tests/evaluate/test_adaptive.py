@@ -83,6 +83,7 @@ def test_attempts_go_where_the_noise_is_and_the_estimate_is_right() -> None:
     assert (facts["unit"], facts["spent"], facts["attempts"]) == ("tokens", 6000.0, 600.0)
     assert facts["uniform_would_spend"] > 1.5 * facts["spent"] > 1.5 * facts["best_would_spend"] * 0.99
     assert (report.pass_at, report.checks, report.survival) == ({}, {}, ())
+    assert (report.turns_per_episode, report.cost_per_success) == (None, None), "of a biased sample"
 
 
 def test_every_round_is_journalled_with_what_it_expected() -> None:

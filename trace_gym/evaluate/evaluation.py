@@ -91,6 +91,7 @@ def adaptively_reported(forest: Forest, scheduler: Adaptive, *, planned: int) ->
         by={suite: _interval(scheduler.estimate(suite), scored[suite]) for suite in suites},
         checks={},
         survival=(),
+        turns_per_episode=None,
         cost_per_success=None,
         adaptive=scheduler.facts(),
     )

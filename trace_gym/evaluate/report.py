@@ -47,7 +47,8 @@ class Report:
     `possible`: the least and the largest mean success had the attempts without an outcome failed or
     succeeded: `invalid` (the world broke), `censored` (the budget cut it), `cancelled`, `undecided` (a
     required check had no finding). `planned` tasks were asked for, `tasks` were played. `score` is the
-    weighted mean over the parts of a benchmark, `adaptive` what an adaptive evaluation found.
+    weighted mean over the parts of a benchmark, `adaptive` what an adaptive evaluation found, which has no
+    `turns_per_episode`.
     """
 
     success: Interval
@@ -68,7 +69,7 @@ class Report:
     checks: Mapping[str, CheckRate]
     survival: tuple[TurnRow, ...]
     cost: Mapping[str, float]
-    turns_per_episode: float
+    turns_per_episode: float | None
     cost_per_success: Mapping[str, Interval] | None
     score: Interval | None = None
     adaptive: Mapping[str, Any] | None = None
