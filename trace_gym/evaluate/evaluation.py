@@ -18,11 +18,11 @@ from trace_gym.environment.registry import Suite
 from trace_gym.evaluate.adaptive import Adaptive, AdaptiveConfig
 from trace_gym.evaluate.attempts import Attempts
 from trace_gym.evaluate.plan import EvalConfig, Part, Planned, planned
-from trace_gym.evaluate.report import Report, summarise
+from trace_gym.evaluate.report import Report, families_of, outcomes_of, summarise
 from trace_gym.rollout.collector import Collector
 from trace_gym.rollout.parties import CollectorConfig, Listener
 from trace_gym.rollout.seat import Seats
-from trace_gym.statistics import NOTHING, Interval, weighted_interval
+from trace_gym.statistics import NOTHING, Interval, weighted_success
 from trace_gym.statistics.adaptive import Estimate
 
 
@@ -136,5 +136,5 @@ def reported(forest: Forest, parts: Sequence[Part], plan: Sequence[Planned]) -> 
     scores = []
     for number, part in enumerate(parts):
         trees = [tree for tree in forest.trees if members[tree.task.key] == number]
-        scores.append((part.weight, summarise(Forest(0, trees), attempts=attempts).success))
-    return replace(report, score=weighted_interval(scores))
+        scores.append((part.weight, outcomes_of(Forest(0, trees).episodes())))
+    return replace(report, score=weighted_success(scores, families_of(forest)))

@@ -9,7 +9,6 @@ from typing import Any
 
 from trace_gym.core.check import Status
 from trace_gym.core.episode import SCORED, Episode, StopReason
-from trace_gym.core.task import Task
 from trace_gym.core.tree import Forest
 from trace_gym.statistics import (
     NOTHING,
@@ -110,7 +109,7 @@ def summarise(
     its key says); `planned` tasks were asked for (None: those of the forest); `passes`: with pass@k."""
     episodes = forest.episodes()
     scored = [episode for episode in episodes if episode.success is not None]
-    families = {tree.task.key: _family(tree.task) for tree in forest.trees}
+    families = families_of(forest)
     wanted = {key: attempts if isinstance(attempts, int) else attempts[key] for key in families}
     outcomes = outcomes_of(scored)
     missing = {key: lost for key in wanted if (lost := wanted[key] - len(outcomes.get(key, ()))) > 0}
@@ -159,8 +158,9 @@ def outcomes_of(episodes: Iterable[Episode]) -> dict[str, list[bool]]:
     return dict(outcomes)
 
 
-def _family(task: Task) -> str:
-    return f"{task.suite}/{task.family}"
+def families_of(forest: Forest) -> dict[str, str]:
+    """The family of every task by key, apart from those of other suites."""
+    return {tree.task.key: f"{tree.task.suite}/{tree.task.family}" for tree in forest.trees}
 
 
 def _cost_per_success(
