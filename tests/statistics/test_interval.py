@@ -64,6 +64,25 @@ def test_coverage_of_clustered_intervals():
     assert stats.binomtest(hits, trials, 0.95, alternative="less").pvalue > 0.001
 
 
+@pytest.mark.parametrize(
+    "sizes", [[60, 30, 10, 10, 5, 5, 5, 2, 2, 1, 1, 1], [60, *[1] * 11], [40, *[3] * 20]]
+)
+def test_coverage_where_a_few_families_hold_most_of_the_tasks(sizes: list[int]):
+    """The error is learnt from those few, so they are what Student's quantile must go by."""
+    rng, hits, trials = np.random.default_rng(6), 0, 300
+    families = {f"{f}/{i}": str(f) for f, size in enumerate(sizes) for i in range(size)}
+    for _ in range(trials):
+        level = rng.beta(2, 3, size=len(sizes))
+        attempts = {task: [bool(rng.random() < level[int(f)])] for task, f in families.items()}
+        found = success_interval(attempts, families)
+        hits += found.low <= 0.4 <= found.high
+    assert stats.binomtest(hits, trials, 0.95, alternative="less").pvalue > 0.001
+    costs = {task: (1.0 + (i % 3), 1.0) for i, task in enumerate(families)}
+    bounded = ratio_interval(costs, families)
+    assert 0.0 <= found.low <= found.high <= 1.0
+    assert (bounded.low is None) is (len(families) ** 2 < 2 * sum(size**2 for size in sizes))
+
+
 def test_all_successes_still_have_a_width():
     attempts = {f"t{i}": [True] for i in range(40)}
     found = success_interval(attempts, {task: task for task in attempts})

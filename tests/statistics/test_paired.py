@@ -61,6 +61,20 @@ def test_families_are_what_is_flipped():
     assert found.p_value == pytest.approx(np.mean(np.abs(patterns @ sums) >= sums.sum() - 1e-9))
 
 
+def test_coverage_where_a_few_families_hold_most_of_the_tasks():
+    rng, hits, trials = np.random.default_rng(7), 0, 300
+    sizes = [60, 30, 10, 10, 5, 5, 5, 2, 2, 1, 1, 1]
+    families = {f"{f}/{i}": str(f) for f, size in enumerate(sizes) for i in range(size)}
+    for _ in range(trials):
+        level = np.clip(rng.normal(0.1, 0.2, size=len(sizes)), -1.0, 1.0)
+        differences = {
+            t: float(np.clip(level[int(f)] + rng.normal(0.0, 0.1), -1.0, 1.0)) for t, f in families.items()
+        }
+        found = paired(differences, families, draws=10)
+        hits += found.low <= 0.1 <= found.high
+    assert stats.binomtest(hits, trials, 0.95, alternative="less").pvalue > 0.001
+
+
 def test_under_no_difference_five_per_cent_are_called_one():
     rng = np.random.default_rng(5)
     calls = 0

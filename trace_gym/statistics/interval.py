@@ -60,14 +60,22 @@ def robust_error(groups: Mapping[str, Sequence[float]], mean: float) -> float:
     return sqrt(sum(s * s for s in sums) / n**2 * clusters / (clusters - 1))
 
 
+def freedom(groups: Mapping[str, Sequence[float]]) -> float:
+    """Student's degrees of freedom for a mean over C clusters of n_c values: (sum n_c)^2 / sum n_c^2 - 1, the
+    effective size of an unequally weighted sample (Kish 1965) less one. C-1 where all are of one size; where
+    a few hold most of the values the error is learnt from those."""
+    sizes = [len(values) for values in groups.values()]
+    return sum(sizes) ** 2 / sum(size * size for size in sizes) - 1.0
+
+
 def mean_interval(
     values: Mapping[str, float], families: Mapping[str, str], *, level: float = 0.95
 ) -> Interval:
     """The mean of `values[task]`, each in [0, 1], with an interval clustered by `families[task]`.
 
-    It is Wilson's with the effective sample size p(1-p)/error^2 and Student's quantile for C-1 degrees of
-    freedom: it stays inside [0, 1] and has width at 0 and 1. Where all tasks are alike, which shows nothing
-    of how families differ, the sample is as large as there are clusters.
+    It is Wilson's with the effective sample size p(1-p)/error^2 and Student's quantile for as much `freedom`
+    as the clusters leave: it stays inside [0, 1] and has width at 0 and 1. Where all tasks are alike, which
+    shows nothing of how families differ, the sample is as large as there are clusters.
     """
     if not values:
         return NOTHING
@@ -77,7 +85,7 @@ def mean_interval(
         return Interval(mean, 0.0, 1.0, clusters, unit)
     error = robust_error(groups, mean)
     effective = mean * (1 - mean) / error**2 if error > ROUNDING else float(clusters)
-    low, high = wilson(mean, effective, float(stats.t.ppf(0.5 + level / 2, clusters - 1)))
+    low, high = wilson(mean, effective, float(stats.t.ppf(0.5 + level / 2, freedom(groups))))
     return Interval(mean, low, high, clusters, unit, error)
 
 
@@ -95,14 +103,16 @@ def wilson(mean: float, n: float, quantile: float) -> tuple[float, float]:
     square = quantile * quantile / n
     centre = (mean + square / 2) / (1 + square)
     half = quantile * sqrt(mean * (1 - mean) / n + square / (4 * n)) / (1 + square)
-    return (centre - half if mean > 0 else 0.0), (centre + half if mean < 1 else 1.0)
+    low, high = (centre - half if mean > 0 else 0.0), (centre + half if mean < 1 else 1.0)
+    return max(0.0, low), min(1.0, high)
 
 
 def ratio_interval(
     parts: Mapping[str, tuple[float, float]], families: Mapping[str, str], *, level: float = 0.95
 ) -> Interval:
     """Sum of the first over sum of the second of `parts[task]`, such as cost per success, with an interval
-    clustered by family; nothing where the second sum is 0, no bounds where all tasks have the same ratio.
+    clustered by family; nothing where the second sum is 0, no bounds where all tasks have the same ratio or
+    families weigh less than two of one size would.
 
     The error is linearised: that of the mean of (a_i - r b_i) / mean(b); the interval is Student's on the
     logarithm of the ratio, so it stays positive.
@@ -115,10 +125,10 @@ def ratio_interval(
     groups, unit = clustered(residuals, families)
     if len(groups) < 2 or ratio <= 0:
         return Interval(ratio, None, None, len(groups), unit)
-    error = robust_error(groups, 0.0) * len(parts) / below
-    if error <= ROUNDING * ratio:
+    error, free = robust_error(groups, 0.0) * len(parts) / below, freedom(groups)
+    if error <= ROUNDING * ratio or free < 1.0 - ROUNDING:
         return Interval(ratio, None, None, len(groups), unit)
-    half = float(stats.t.ppf(0.5 + level / 2, len(groups) - 1)) * error / ratio
+    half = float(stats.t.ppf(0.5 + level / 2, free)) * error / ratio
     return Interval(ratio, ratio * exp(-half), ratio * exp(half), len(groups), unit, error)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from trace_gym.statistics.interval import ROUNDING, clustered, robust_error, wilson
+from trace_gym.statistics.interval import ROUNDING, clustered, freedom, robust_error, wilson
 
 EXACT = 14
 """Up to so many clusters all sign patterns are enumerated."""
@@ -56,13 +56,12 @@ def paired(
 ) -> Difference:
     """What `differences[task]` say together. Raises ValueError for none.
 
-    The interval is Student's with the cluster-robust error and C-1 degrees of freedom; where all differences
-    are the same, it allows for as large a share of tasks that differ as none of C clusters leaves open
-    (Wilson's). The p-value is that of
-    the sign-flip test: under the hypothesis that the agents are interchangeable, every cluster's sum of
-    differences is as likely with either sign; two-sided, exact up to 14 clusters, else from `draws` patterns
-    with the observed one counted among them (Phipson and Smyth 2010). Where d clusters differ it is at least
-    2^(1-d), which the plan allows for beside the normal approximation.
+    The interval is Student's with the cluster-robust error and its `freedom`; where all differences are the
+    same, it allows for as large a share of tasks that differ as none of C clusters leaves open (Wilson's).
+    The p-value is that of the sign-flip test: under the hypothesis that the agents are interchangeable, every
+    cluster's sum of differences is as likely with either sign; two-sided, exact up to 14 clusters, else from
+    `draws` patterns with the observed one counted among them (Phipson and Smyth 2010). Where d clusters
+    differ it is at least 2^(1-d), which the plan allows for beside the normal approximation.
     """
     if not differences:
         raise ValueError("a paired comparison needs at least one shared task")
@@ -73,7 +72,7 @@ def paired(
     if clusters < 2:
         return Difference(mean, None, None, None, n, clusters, unit, None, None)
     error = robust_error(groups, mean)
-    quantile = float(stats.t.ppf(0.5 + level / 2, clusters - 1))
+    quantile = float(stats.t.ppf(0.5 + level / 2, freedom(groups)))
     unseen = wilson(0.0, clusters, quantile)[1] if error < ROUNDING else 0.0
     sums = np.array([sum(values) for values in groups.values()])
     reach = float(stats.norm.ppf(0.5 + level / 2) + stats.norm.ppf(POWER)) * error
