@@ -18,6 +18,9 @@ from trace_gym.statistics.interval import ROUNDING, clustered, freedom, robust_e
 EXACT = 14
 """Up to so many clusters all sign patterns are enumerated."""
 
+AT_ONCE = 4_000_000
+"""Signs that are drawn at once: thousands of clusters would otherwise take gigabytes."""
+
 POWER = 0.8
 SHARES = (("never solved", 0.0), ("hard", 1 / 3), ("middle", 2 / 3), ("easy", 1.0))
 
@@ -96,9 +99,12 @@ def sign_flip(sums: NDArray[np.float64], *, draws: int, seed: int) -> float:
     if len(told) <= EXACT:
         patterns = (np.arange(2 ** len(told))[:, None] >> np.arange(len(told))) & 1
         return float(np.mean(np.abs((2 * patterns - 1) @ told) >= seen))
-    rng = np.random.default_rng(seed)
-    signs = rng.integers(0, 2, size=(draws, len(told)), dtype=np.int8) * 2.0 - 1.0
-    return float((1 + np.count_nonzero(np.abs(signs @ told) >= seen)) / (1 + draws))
+    rng, at_once, reached = np.random.default_rng(seed), max(1, AT_ONCE // len(told)), 0
+    for first in range(0, draws, at_once):
+        size = (min(at_once, draws - first), len(told))
+        signs = rng.integers(0, 2, size=size, dtype=np.int8) * 2.0 - 1.0
+        reached += int(np.count_nonzero(np.abs(signs @ told) >= seen))
+    return float((1 + reached) / (1 + draws))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
