@@ -14,7 +14,14 @@ from trace_gym.core.budget import Budget, Cost
 from trace_gym.core.errors import BadConfig, ModelFailed
 from trace_gym.core.journal import Journal
 from trace_gym.environment.registry import suite
-from trace_gym.evaluate import AdaptiveConfig, EpisodeLimits, EvalConfig, Report, evaluate_adaptively
+from trace_gym.evaluate import (
+    AdaptiveConfig,
+    EpisodeLimits,
+    EvalConfig,
+    Part,
+    Report,
+    evaluate_adaptively,
+)
 from trace_gym.statistics import NOTHING
 from trace_gym.store import Store
 from trace_gym.testing import Crashed, CrashingJournal, MemoryJournal
@@ -166,6 +173,21 @@ def test_an_estimate_is_carried_by_its_own_attempts_with_an_outcome() -> None:
     assert sum(carried.values()) == report.success.clusters == report.adaptive["attempts"]
     assert report.success.clusters == report.episodes - report.invalid
     assert min(carried.values()) >= 58, "two attempts at each of thirty tasks, one of which is broken"
+
+
+def test_a_benchmark_has_its_weighted_mean() -> None:
+    """Nobody guesses: of 4 to 1 the coins' mean is four fifths of it, however many tasks there are."""
+    parts = [Part(COIN, weight=4.0), Part(suite("guess"), tasks=10, limits=EpisodeLimits(turns=2))]
+    playing = evaluate_adaptively(
+        parts, Drawing(), adaptive=AdaptiveConfig(), config=EvalConfig(), budget=Budget(trajectories=400)
+    )
+    report = asyncio.run(playing)
+    coins, guesses = report.by["coin"].mean, report.by["guess"].mean
+    assert report.score is not None
+    assert report.score.mean == pytest.approx(0.8 * (coins or 0.0) + 0.2 * (guesses or 0.0))
+    assert report.score.mean != pytest.approx(report.success.mean, abs=0.01)
+    assert (report.score.low or 0.0) <= 0.8 * TRUTH <= (report.score.high or 0.0)
+    assert play(AdaptiveConfig(), budget=Budget(trajectories=90)).score is None, "of one part there is none"
 
 
 def test_what_is_broken_from_the_start_ends_without_an_estimate() -> None:

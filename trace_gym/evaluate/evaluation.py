@@ -5,8 +5,8 @@ Leaves out training, and comparing evaluations with each other: see `compare`.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from trace_gym.core.agent import Agent
@@ -22,7 +22,7 @@ from trace_gym.evaluate.report import Report, families_of, outcomes_of, summaris
 from trace_gym.rollout.collector import Collector
 from trace_gym.rollout.parties import CollectorConfig, Listener
 from trace_gym.rollout.seat import Seats
-from trace_gym.statistics import NOTHING, Interval, weighted_success
+from trace_gym.statistics import NOTHING, Interval, weighted_interval, weighted_success
 from trace_gym.statistics.adaptive import Estimate
 
 
@@ -73,26 +73,38 @@ async def evaluate_adaptively(
     plan = planned(parts, config)
     scheduler = Adaptive(adaptive, seed=config.seed)
     forest = await _played(parts, plan, agent, scheduler, config, budget, journal, listener)
-    report = adaptively_reported(forest, scheduler, planned=len(plan))
+    report = adaptively_reported(forest, scheduler, parts, plan)
     if journal:
         measured = {} if report.success.mean is None else {"success": report.success.mean}
         journal.close_step(0, {"episodes": float(report.episodes), **measured})
     return report
 
 
-def adaptively_reported(forest: Forest, scheduler: Adaptive, *, planned: int) -> Report:
-    """The report on a forest that `scheduler` grew."""
-    plain = summarise(forest, attempts=scheduler.granted(), planned=planned, passes=False)
-    suites = sorted({tree.task.suite for tree in forest.trees})
-    scored = Counter(each.task.suite for each in forest.episodes() if each.success is not None)
+def adaptively_reported(
+    forest: Forest, scheduler: Adaptive, parts: Sequence[Part], plan: Sequence[Planned]
+) -> Report:
+    """The report on a forest that `scheduler` grew of a plan; where it has several parts, with their weighted
+    mean."""
+    plain = summarise(forest, attempts=scheduler.granted(), planned=len(plan), passes=False)
+    scored = Counter(each.task.key for each in forest.episodes() if each.success is not None)
+
+    def found(keys: Collection[str]) -> Interval:
+        return _interval(scheduler.estimate(keys), sum(scored[key] for key in keys))
+
+    by_suite, by_part = defaultdict(set), defaultdict(set)
+    for each in plan:
+        by_suite[each.task.suite].add(each.task.key)
+        by_part[each.part].add(each.task.key)
+    score = weighted_interval([(part.weight, found(by_part[number])) for number, part in enumerate(parts)])
     return replace(
         plain,
         success=_interval(scheduler.estimate(), scored.total()),
-        by={suite: _interval(scheduler.estimate(suite), scored[suite]) for suite in suites},
+        by={suite: found(keys) for suite, keys in sorted(by_suite.items())},
         checks={},
         survival=(),
         turns_per_episode=None,
         cost_per_success=None,
+        score=replace(score, unit="attempt") if len(parts) > 1 else None,
         adaptive=scheduler.facts(),
     )
 
