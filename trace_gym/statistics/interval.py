@@ -75,7 +75,8 @@ def mean_interval(
 
     It is Wilson's with the effective sample size p(1-p)/error^2 and Student's quantile for as much `freedom`
     as the clusters leave: it stays inside [0, 1] and has width at 0 and 1. Where all tasks are alike, which
-    shows nothing of how families differ, the sample is as large as there are clusters.
+    shows nothing of how families differ, the sample is as large as there are C clusters, the quantile that
+    for C-1.
     """
     if not values:
         return NOTHING
@@ -84,8 +85,10 @@ def mean_interval(
     if clusters < 2:
         return Interval(mean, 0.0, 1.0, clusters, unit)
     error = robust_error(groups, mean)
-    effective = mean * (1 - mean) / error**2 if error > ROUNDING else float(clusters)
-    low, high = wilson(mean, effective, float(stats.t.ppf(0.5 + level / 2, freedom(groups))))
+    effective, free = float(clusters), clusters - 1.0
+    if error > ROUNDING:
+        effective, free = mean * (1 - mean) / error**2, freedom(groups)
+    low, high = wilson(mean, effective, float(stats.t.ppf(0.5 + level / 2, free)))
     return Interval(mean, low, high, clusters, unit, error)
 
 

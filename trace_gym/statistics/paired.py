@@ -75,8 +75,9 @@ def paired(
     if clusters < 2:
         return Difference(mean, None, None, None, n, clusters, unit, None, None)
     error = robust_error(groups, mean)
-    quantile = float(stats.t.ppf(0.5 + level / 2, freedom(groups)))
-    unseen = wilson(0.0, clusters, quantile)[1] if error < ROUNDING else 0.0
+    alike = error < ROUNDING
+    quantile = float(stats.t.ppf(0.5 + level / 2, clusters - 1.0 if alike else freedom(groups)))
+    unseen = wilson(0.0, clusters, quantile)[1] if alike else 0.0
     sums = np.array([sum(values) for values in groups.values()])
     reach = float(stats.norm.ppf(0.5 + level / 2) + stats.norm.ppf(POWER)) * error
     p_value = sign_flip(sums, draws=draws, seed=seed)
