@@ -47,3 +47,19 @@ def test_there_is_nothing_to_reach() -> None:
     assert reach({7: curve(0.1, 0.5)}, BASE, "tokens") is None
     assert reach({0: curve(0.6, 0.7)}, BASE, "tokens") is None
     assert reach({0: curve(0.1, 0.7)}, BASE, "trajectories") is None
+
+
+def test_what_costs_nothing_is_not_said_to_fall_short() -> None:
+    """Imitation plays no trajectories: on that axis it can be at no part of what the baseline spent."""
+
+    def played(start: float, end: float, trajectories: float) -> list[Point]:
+        return [
+            Point(0, start, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+            Point(1, end, 0.0, 1.0, 100.0, trajectories, 1.0, 0.0, 0.0, 0.0),
+        ]
+
+    base, imitation = {0: played(0.2, 0.5, 50.0)}, {0: played(0.2, 0.8, 0.0)}
+    assert reach(imitation, base, "trajectories") is None
+    found = reach(imitation, base, "tokens")
+    assert found is not None
+    assert found.share == pytest.approx(0.5)

@@ -67,6 +67,27 @@ def test_paragraphs_under_one_title_are_one_article() -> None:
     assert text == "Pell\nPell is a village.\nThe reeve of Pell is Abel Stone."
 
 
+def test_titles_that_differ_in_case_are_one_article_and_one_fact(tmp_path: Path) -> None:
+    """Wikipedia has both `Red Meat` and `Red meat`; a fact under the second stands in the article."""
+    file = tmp_path / "case.json"
+    row = {"_id": "1", "question": "What colour?", "answer": "red"}
+    context = [["Red Meat", ["It is a comic."]], ["Red meat", ["It is red."]], ["Oak", ["A tree."]]]
+    facts = [["Red meat", 0], ["Red Meat", 0], ["Oak", 0]]
+    file.write_text(json.dumps([{**row, "context": context, "supporting_facts": facts}]))
+    (task,) = all_tasks(file)
+    env = WikiHop(path=str(file))
+    env.reset(options={"task": task})
+    texts = [env.step(env.oracle())[0] for _ in range(2)]
+    assert texts == ["Red Meat\nIt is a comic.\nIt is red.", "Oak\nA tree."]
+    _, reward, terminated, _, info = env.step(env.oracle())
+    assert (reward, terminated) == (1.0, True)
+    assert [(v.name, v.status.value) for v in info["verdicts"]] == [
+        ("hop_1", "pass"),
+        ("hop_2", "pass"),
+        ("answer", "pass"),
+    ]
+
+
 def test_partial_answers_are_scored_by_f1_and_fail() -> None:
     task = next(task for task in all_tasks(HOTPOT) if task.id == "hotpotqa/h3")
     env = WikiHop(path=str(HOTPOT))

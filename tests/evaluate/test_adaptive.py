@@ -14,7 +14,14 @@ from trace_gym.core.budget import Budget, Cost
 from trace_gym.core.errors import BadConfig, ModelFailed
 from trace_gym.core.journal import Journal
 from trace_gym.environment.registry import suite
-from trace_gym.evaluate import AdaptiveConfig, EvalConfig, Report, evaluate_adaptively
+from trace_gym.evaluate import (
+    AdaptiveConfig,
+    EpisodeLimits,
+    EvalConfig,
+    Part,
+    Report,
+    evaluate_adaptively,
+)
 from trace_gym.statistics import NOTHING
 from trace_gym.store import Store
 from trace_gym.testing import Crashed, CrashingJournal, MemoryJournal
@@ -83,6 +90,7 @@ def test_attempts_go_where_the_noise_is_and_the_estimate_is_right() -> None:
     assert (facts["unit"], facts["spent"], facts["attempts"]) == ("tokens", 6000.0, 600.0)
     assert facts["uniform_would_spend"] > 1.5 * facts["spent"] > 1.5 * facts["best_would_spend"] * 0.99
     assert (report.pass_at, report.checks, report.survival) == ({}, {}, ())
+    assert (report.turns_per_episode, report.cost_per_success) == (None, None), "of a biased sample"
 
 
 def test_every_round_is_journalled_with_what_it_expected() -> None:
@@ -147,6 +155,39 @@ def test_broken_attempts_are_no_outcomes() -> None:
     assert report.invalid > 0
     assert report.failures == {"model": report.invalid}
     assert report.success.mean is not None
+
+
+def test_an_estimate_is_carried_by_its_own_attempts_with_an_outcome() -> None:
+    """Those of a suite carry what is said of it, and what broke carries nothing."""
+    playing = evaluate_adaptively(
+        [COIN, suite("guess")],
+        Drawing(broken="3-50"),
+        adaptive=AdaptiveConfig(),
+        config=EvalConfig(tasks=30, limits=EpisodeLimits(turns=2)),
+        budget=Budget(trajectories=240),
+    )
+    report = asyncio.run(playing)
+    carried = {name: interval.clusters for name, interval in report.by.items()}
+    assert report.invalid > 0
+    assert report.adaptive is not None
+    assert sum(carried.values()) == report.success.clusters == report.adaptive["attempts"]
+    assert report.success.clusters == report.episodes - report.invalid
+    assert min(carried.values()) >= 58, "two attempts at each of thirty tasks, one of which is broken"
+
+
+def test_a_benchmark_has_its_weighted_mean() -> None:
+    """Nobody guesses: of 4 to 1 the coins' mean is four fifths of it, however many tasks there are."""
+    parts = [Part(COIN, weight=4.0), Part(suite("guess"), tasks=10, limits=EpisodeLimits(turns=2))]
+    playing = evaluate_adaptively(
+        parts, Drawing(), adaptive=AdaptiveConfig(), config=EvalConfig(), budget=Budget(trajectories=400)
+    )
+    report = asyncio.run(playing)
+    coins, guesses = report.by["coin"].mean, report.by["guess"].mean
+    assert report.score is not None
+    assert report.score.mean == pytest.approx(0.8 * (coins or 0.0) + 0.2 * (guesses or 0.0))
+    assert report.score.mean != pytest.approx(report.success.mean, abs=0.01)
+    assert (report.score.low or 0.0) <= 0.8 * TRUTH <= (report.score.high or 0.0)
+    assert play(AdaptiveConfig(), budget=Budget(trajectories=90)).score is None, "of one part there is none"
 
 
 def test_what_is_broken_from_the_start_ends_without_an_estimate() -> None:

@@ -118,3 +118,12 @@ def test_one_task_says_nothing() -> None:
         [evaluated("a", {"1": [True], "2": [False]}), evaluated("b", {"1": [True], "2": [False]})]
     )
     assert same.verdict == "not distinguishable: no difference was seen"
+
+
+def test_a_few_tasks_that_all_differ_are_no_proof_and_are_not_called_one() -> None:
+    runs = [evaluated(name, {str(i): [won] for i in range(4)}) for name, won in (("a", False), ("b", True))]
+    (found,) = compare(runs)
+    assert (found.difference.p_value, found.verdict) == (
+        0.125,
+        "not distinguishable, about 2 more tasks needed",
+    )

@@ -144,6 +144,17 @@ def test_epsilon_reaches_prompts_that_no_one_wants(world) -> None:
     assert reached(continuations=0, epsilon=0.3) == {0, 1, 2, 3, 4, 5}
 
 
+def test_the_queue_says_of_a_prompt_that_it_was_drawn(world) -> None:
+    """A prompt at .001 is no best of any queue."""
+    play, drawn = world(values=[0.5] * 3 + [0.001] * 3, turns=[3] * 6), set()
+    scheduler = trace_plus(queue=True, epsilon=0.3, seed=3)
+    for _ in range(12):
+        play.step(scheduler, Budget(trajectories=24))
+        reasons = [(grant.anchor.tree, grant.reason) for grant in play.grants.values()]
+        drawn |= {tree for tree, why in reasons if why.startswith("drawn at random (epsilon=0.3): root")}
+    assert drawn >= {3, 4, 5}
+
+
 def test_bad_numbers_are_refused(world) -> None:
     pool = world(values=[0.5], turns=[2]).pool()
     for options, message in (

@@ -27,6 +27,13 @@ def test_the_bounds_hold() -> None:
     assert allocate_variance(np.zeros(0), 12, least=3, most=32).tolist() == []
 
 
+def test_a_prompt_that_is_all_but_certain_leaves_the_sum_as_it_is() -> None:
+    """Its root is 2e-150: what the bisection begins with is far beyond where it ends."""
+    v = np.array([0.5, 0.2, 1e-300])
+    assert variance_shares(v, 21, least=3, most=32).tolist() == pytest.approx([9.8889, 8.1111, 3.0], abs=1e-4)
+    assert allocate_variance(v, 21, least=3, most=32).tolist() == [10, 8, 3]
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.floats(0.02, 0.98), min_size=1, max_size=3), st.integers(9, 24))
 def test_whole_rollouts_are_the_optimum(p: list[float], total: int) -> None:

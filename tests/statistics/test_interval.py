@@ -12,6 +12,7 @@ from trace_gym.statistics import (
     ratio_interval,
     success_interval,
     weighted_interval,
+    weighted_success,
     wilson,
 )
 
@@ -61,6 +62,25 @@ def test_coverage_of_clustered_intervals():
         found = success_interval(attempts, {task: task.split("/")[0] for task in attempts})
         hits += found.low <= truth <= found.high
     assert stats.binomtest(hits, trials, 0.95, alternative="less").pvalue > 0.001
+
+
+@pytest.mark.parametrize(
+    "sizes", [[60, 30, 10, 10, 5, 5, 5, 2, 2, 1, 1, 1], [60, *[1] * 11], [40, *[3] * 20]]
+)
+def test_coverage_where_a_few_families_hold_most_of_the_tasks(sizes: list[int]):
+    """The error is learnt from those few, so they are what Student's quantile must go by."""
+    rng, hits, trials = np.random.default_rng(6), 0, 300
+    families = {f"{f}/{i}": str(f) for f, size in enumerate(sizes) for i in range(size)}
+    for _ in range(trials):
+        level = rng.beta(2, 3, size=len(sizes))
+        attempts = {task: [bool(rng.random() < level[int(f)])] for task, f in families.items()}
+        found = success_interval(attempts, families)
+        hits += found.low <= 0.4 <= found.high
+    assert stats.binomtest(hits, trials, 0.95, alternative="less").pvalue > 0.001
+    costs = {task: (1.0 + (i % 3), 1.0) for i, task in enumerate(families)}
+    bounded = ratio_interval(costs, families)
+    assert 0.0 <= found.low <= found.high <= 1.0
+    assert (bounded.low is None) is (len(families) ** 2 < 2 * sum(size**2 for size in sizes))
 
 
 def test_all_successes_still_have_a_width():
@@ -186,6 +206,44 @@ def test_coverage_of_a_weighted_mean_with_a_small_part():
             parts.append((1.0, success_interval(won, {task: task for task in won})))
         found = weighted_interval(parts)
         hits += found.low <= truth <= found.high
+    assert stats.binomtest(hits, trials, 0.95, alternative="less").pvalue > 0.001
+
+
+def variants(outcomes: dict[str, list[bool]], names: str) -> list[tuple[float, dict[str, list[bool]]]]:
+    """Parts of equal weight in which every family has one task, which comes out alike in all of them."""
+    return [(1.0, {f"{name}/{family}": won for family, won in outcomes.items()}) for name in names]
+
+
+def test_parts_of_the_same_families_say_no_more_than_one_of_them():
+    """BFCL's subsets are variants of the same dialogues. Twelve that fare alike in four parts are twelve."""
+    for wins in (0, 4, 12):
+        parts = variants({str(i): [i < wins] for i in range(12)}, "abcd")
+        families = {task: task[2:] for _, attempts in parts for task in attempts}
+        found, alone = weighted_success(parts, families), success_interval(parts[0][1], families)
+        assert (found.mean, found.low, found.high) == pytest.approx((alone.mean, alone.low, alone.high))
+        assert (found.error, found.clusters) == (pytest.approx(alone.error), 12)
+        own = weighted_success(parts, {task: task for task in families})
+        assert own.high - own.low == pytest.approx((alone.high - alone.low) / 2), "48 would say more"
+        assert own.clusters == 48
+
+
+def test_parts_below_ten_families_are_clustered_by_task_and_independent():
+    parts = variants({str(i): [i < 4] for i in range(8)}, "ab")
+    families = {task: "one" for _, attempts in parts for task in attempts}
+    found = weighted_success(parts, families)
+    again = weighted_interval([(1.0, success_interval(attempts, families)) for _, attempts in parts])
+    assert found == again
+    assert weighted_success([(1.0, {}), *parts], families).mean is None
+
+
+def test_coverage_of_a_weighted_mean_of_variants():
+    rng, hits, trials = np.random.default_rng(4), 0, 300
+    for _ in range(trials):
+        level = rng.beta(0.4, 0.6, size=40)
+        parts = [(1.0, {f"{k}/{i}": list(rng.random(2) < level[i]) for i in range(40)}) for k in range(4)]
+        families = {task: task.split("/")[1] for _, attempts in parts for task in attempts}
+        found = weighted_success(parts, families)
+        hits += found.low <= 0.4 <= found.high
     assert stats.binomtest(hits, trials, 0.95, alternative="less").pvalue > 0.001
 
 

@@ -1,5 +1,7 @@
 """Paired differences against scipy and statsmodels on recorded outcomes, against simulation, and by hand."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -46,6 +48,18 @@ def test_the_p_value_is_that_of_scipys_permutation_test():
     assert sign_flip(exact, draws=1, seed=0) == pytest.approx(again.pvalue)
 
 
+def test_thousands_of_clusters_take_no_more_room_than_hundreds():
+    """HotpotQA's development file has 7,405 questions; all of their signs at once would be gigabytes."""
+    sums = np.random.default_rng(2).normal(0.02, 1.0, size=5000)
+    tracemalloc.start()
+    found = sign_flip(sums, draws=20_000, seed=0)
+    room = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert room < 200 * 2**20
+    theirs = 2 * stats.norm.sf(abs(sums.sum()) / np.sqrt((sums**2).sum()))
+    assert found == pytest.approx(theirs, abs=0.02)
+
+
 def test_holm_is_that_of_statsmodels():
     for p_values in ([0.01, 0.04, 0.03, 0.005], [0.5], [0.2, 0.2, 0.9], [0.001, 0.6, 0.03, 0.03, 0.049]):
         assert holm(p_values) == pytest.approx(list(multipletests(p_values, method="holm")[1]))
@@ -59,6 +73,20 @@ def test_families_are_what_is_flipped():
     sums = np.array([0.5 if f % 3 else -0.25 for f in range(12)])
     patterns = 2 * ((np.arange(4096)[:, None] >> np.arange(12)) & 1) - 1
     assert found.p_value == pytest.approx(np.mean(np.abs(patterns @ sums) >= sums.sum() - 1e-9))
+
+
+def test_coverage_where_a_few_families_hold_most_of_the_tasks():
+    rng, hits, trials = np.random.default_rng(7), 0, 300
+    sizes = [60, 30, 10, 10, 5, 5, 5, 2, 2, 1, 1, 1]
+    families = {f"{f}/{i}": str(f) for f, size in enumerate(sizes) for i in range(size)}
+    for _ in range(trials):
+        level = np.clip(rng.normal(0.1, 0.2, size=len(sizes)), -1.0, 1.0)
+        differences = {
+            t: float(np.clip(level[int(f)] + rng.normal(0.0, 0.1), -1.0, 1.0)) for t, f in families.items()
+        }
+        found = paired(differences, families, draws=10)
+        hits += found.low <= 0.1 <= found.high
+    assert stats.binomtest(hits, trials, 0.95, alternative="less").pvalue > 0.001
 
 
 def test_under_no_difference_five_per_cent_are_called_one():
@@ -107,6 +135,26 @@ def test_where_nothing_differs_nothing_is_promised():
     assert (alone.mean, alone.low, alone.p_value, alone.needed) == (0.5, None, None, None)
     with pytest.raises(ValueError, match="at least one shared task"):
         paired({}, {})
+
+
+def test_what_cancels_but_for_rounding_is_no_difference():
+    """Tenths: .1 and .2 are not quite .3."""
+    tenths = {str(i): share for i, share in enumerate([0.1, 0.2, -0.3] * 3)}
+    assert np.mean(list(tenths.values())) != 0.0, "or it would show nothing"
+    found = paired(tenths, {t: t for t in tenths})
+    assert (found.mean, found.p_value, found.needed) == (0.0, 1.0, None)
+
+
+@pytest.mark.parametrize(("differ", "alike", "more"), [(3, 0, 3), (3, 1, 4), (5, 45, 23), (5, 5, 2)])
+def test_fewer_than_six_clusters_that_differ_are_not_said_to_be_enough(differ: int, alike: int, more: int):
+    """Of d clusters that all differ one way the p-value is 2^(1-d): below 5 % from six on."""
+    tasks = [str(i) for i in range(differ + alike)]
+    found = paired({t: float(int(t) < differ) for t in tasks}, {t: t for t in tasks})
+    assert (found.p_value, found.needed) == (2.0 ** (1 - differ), more)
+    assert (found.smallest is None) is (len(tasks) < 6), "so few show no difference, however large"
+    times = (len(tasks) + more) / len(tasks)
+    enough = [str(i) for i in range(round(times * differ))]
+    assert paired({t: 1.0 for t in enough}, {t: t for t in enough}).p_value <= 0.05
 
 
 def test_classes_of_difficulty():

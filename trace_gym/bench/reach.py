@@ -37,8 +37,8 @@ class Reach:
 def reach(
     curves: Mapping[int, Sequence[Point]], base: Mapping[int, Sequence[Point]], axis: str
 ) -> Reach | None:
-    """From the curves by seed, over the seeds of both; None where there is no such seed, the baseline costs
-    nothing on this axis, or the method begins no lower than the baseline ends."""
+    """From the curves by seed, over the seeds of both; None where there is no such seed, the baseline or the
+    method costs nothing on this axis, or the method begins no lower than the baseline ends."""
     seeds = sorted(set(curves) & set(base))
     if not seeds:
         return None
@@ -51,7 +51,7 @@ def reach(
         return _crossing(costs, success[of].mean(axis=0), float(ends[of].mean())) / float(spent[of].mean())
 
     every = np.arange(len(seeds))
-    if not spent.mean() or success[:, 0].mean() >= ends.mean():
+    if not spent.mean() or not costs[-1] or success[:, 0].mean() >= ends.mean():
         return None
     found = share(every)
     if len(seeds) < 2:

@@ -72,7 +72,7 @@ def _print_details(console: Console, each: Comparison, most: int) -> None:
             listed.add_row(Text(task.task), f"{task.first:.2f}", f"{task.second:.2f}")
         console.print(listed)
     smallest = each.difference.smallest
-    if smallest is not None:
+    if each.difference.p_value is not None:
         unit = {"family": "families", "task": "tasks"}[each.difference.unit]
         carried = f"clustered by {each.difference.clusters} {unit}"
         power = f"; so many tasks show a difference of {smallest:.3f} four times in five" if smallest else ""

@@ -94,7 +94,8 @@ def _print_facts(console: Console, report: Report) -> None:
     if report.undecided:
         facts.add_row("undecided (not counted)", str(report.undecided))
     facts.add_row("stopped by", ", ".join(f"{name} {count}" for name, count in sorted(report.stops.items())))
-    facts.add_row("turns per episode", f"{report.turns_per_episode:.2f}")
+    if report.turns_per_episode is not None:
+        facts.add_row("turns per episode", f"{report.turns_per_episode:.2f}")
     for name, value in report.cost.items():
         if value:
             facts.add_row(name, f"{_amount(value)}{_per_success(report, name)}")

@@ -7,7 +7,7 @@ it alone, which is what keeps the interval valid (see `statistics.adaptive`). Le
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf, sqrt
 from typing import Any
@@ -155,10 +155,10 @@ class Adaptive:
         """Take the seed back."""
         self._seed = int(state["seed"])
 
-    def estimate(self, suite: str | None = None) -> Estimate | None:
-        """Mean success over all tasks, or over those of a suite, without those that were tried and never had
-        an outcome; None where there are no outcomes."""
-        members = np.array([suite in (None, candidate.suite) for candidate in self._pool], dtype=bool)
+    def estimate(self, tasks: Collection[str] | None = None) -> Estimate | None:
+        """Mean success over all tasks, or over these (by key), without those that were tried and never had an
+        outcome; None where there are no outcomes."""
+        members = np.array([tasks is None or each.task in tasks for each in self._pool], dtype=bool)
         return self._rounds.estimate(members) if self._rounds.counts()[members].any() else None
 
     def granted(self) -> dict[str, int]:

@@ -77,7 +77,7 @@ class Comparison:
         found = self.difference
         if self.corrected is not None and self.corrected <= SURE:
             return "better" if found.mean > 0 else "worse"
-        if found.needed is None or found.smallest is None:
+        if found.needed is None:
             seen = "no difference was seen" if not found.mean else "too few tasks to say"
             return f"not distinguishable: {seen}"
         if not found.needed:

@@ -5,7 +5,8 @@ Leaves out training, and comparing evaluations with each other: see `compare`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from trace_gym.core.agent import Agent
@@ -17,11 +18,11 @@ from trace_gym.environment.registry import Suite
 from trace_gym.evaluate.adaptive import Adaptive, AdaptiveConfig
 from trace_gym.evaluate.attempts import Attempts
 from trace_gym.evaluate.plan import EvalConfig, Part, Planned, planned
-from trace_gym.evaluate.report import Report, summarise
+from trace_gym.evaluate.report import Report, families_of, outcomes_of, summarise
 from trace_gym.rollout.collector import Collector
 from trace_gym.rollout.parties import CollectorConfig, Listener
 from trace_gym.rollout.seat import Seats
-from trace_gym.statistics import NOTHING, Interval, weighted_interval
+from trace_gym.statistics import NOTHING, Interval, weighted_interval, weighted_success
 from trace_gym.statistics.adaptive import Estimate
 
 
@@ -72,24 +73,38 @@ async def evaluate_adaptively(
     plan = planned(parts, config)
     scheduler = Adaptive(adaptive, seed=config.seed)
     forest = await _played(parts, plan, agent, scheduler, config, budget, journal, listener)
-    report = adaptively_reported(forest, scheduler, planned=len(plan))
+    report = adaptively_reported(forest, scheduler, parts, plan)
     if journal:
         measured = {} if report.success.mean is None else {"success": report.success.mean}
         journal.close_step(0, {"episodes": float(report.episodes), **measured})
     return report
 
 
-def adaptively_reported(forest: Forest, scheduler: Adaptive, *, planned: int) -> Report:
-    """The report on a forest that `scheduler` grew."""
-    plain = summarise(forest, attempts=scheduler.granted(), planned=planned, passes=False)
-    suites = sorted({tree.task.suite for tree in forest.trees})
+def adaptively_reported(
+    forest: Forest, scheduler: Adaptive, parts: Sequence[Part], plan: Sequence[Planned]
+) -> Report:
+    """The report on a forest that `scheduler` grew of a plan; where it has several parts, with their weighted
+    mean."""
+    plain = summarise(forest, attempts=scheduler.granted(), planned=len(plan), passes=False)
+    scored = Counter(each.task.key for each in forest.episodes() if each.success is not None)
+
+    def found(keys: Collection[str]) -> Interval:
+        return _interval(scheduler.estimate(keys), sum(scored[key] for key in keys))
+
+    by_suite, by_part = defaultdict(set), defaultdict(set)
+    for each in plan:
+        by_suite[each.task.suite].add(each.task.key)
+        by_part[each.part].add(each.task.key)
+    score = weighted_interval([(part.weight, found(by_part[number])) for number, part in enumerate(parts)])
     return replace(
         plain,
-        success=_interval(scheduler.estimate(), plain.episodes),
-        by={suite: _interval(scheduler.estimate(suite), plain.episodes) for suite in suites},
+        success=_interval(scheduler.estimate(), scored.total()),
+        by={suite: found(keys) for suite, keys in sorted(by_suite.items())},
         checks={},
         survival=(),
+        turns_per_episode=None,
         cost_per_success=None,
+        score=replace(score, unit="attempt") if len(parts) > 1 else None,
         adaptive=scheduler.facts(),
     )
 
@@ -133,5 +148,5 @@ def reported(forest: Forest, parts: Sequence[Part], plan: Sequence[Planned]) -> 
     scores = []
     for number, part in enumerate(parts):
         trees = [tree for tree in forest.trees if members[tree.task.key] == number]
-        scores.append((part.weight, summarise(Forest(0, trees), attempts=attempts).success))
-    return replace(report, score=weighted_interval(scores))
+        scores.append((part.weight, outcomes_of(Forest(0, trees).episodes())))
+    return replace(report, score=weighted_success(scores, families_of(forest)))

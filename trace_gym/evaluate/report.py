@@ -9,7 +9,6 @@ from typing import Any
 
 from trace_gym.core.check import Status
 from trace_gym.core.episode import SCORED, Episode, StopReason
-from trace_gym.core.task import Task
 from trace_gym.core.tree import Forest
 from trace_gym.statistics import (
     NOTHING,
@@ -47,7 +46,8 @@ class Report:
     `possible`: the least and the largest mean success had the attempts without an outcome failed or
     succeeded: `invalid` (the world broke), `censored` (the budget cut it), `cancelled`, `undecided` (a
     required check had no finding). `planned` tasks were asked for, `tasks` were played. `score` is the
-    weighted mean over the parts of a benchmark, `adaptive` what an adaptive evaluation found.
+    weighted mean over the parts of a benchmark, `adaptive` what an adaptive evaluation found, which has no
+    `turns_per_episode`.
     """
 
     success: Interval
@@ -68,7 +68,7 @@ class Report:
     checks: Mapping[str, CheckRate]
     survival: tuple[TurnRow, ...]
     cost: Mapping[str, float]
-    turns_per_episode: float
+    turns_per_episode: float | None
     cost_per_success: Mapping[str, Interval] | None
     score: Interval | None = None
     adaptive: Mapping[str, Any] | None = None
@@ -109,7 +109,7 @@ def summarise(
     its key says); `planned` tasks were asked for (None: those of the forest); `passes`: with pass@k."""
     episodes = forest.episodes()
     scored = [episode for episode in episodes if episode.success is not None]
-    families = {tree.task.key: _family(tree.task) for tree in forest.trees}
+    families = families_of(forest)
     wanted = {key: attempts if isinstance(attempts, int) else attempts[key] for key in families}
     outcomes = outcomes_of(scored)
     missing = {key: lost for key in wanted if (lost := wanted[key] - len(outcomes.get(key, ()))) > 0}
@@ -158,8 +158,9 @@ def outcomes_of(episodes: Iterable[Episode]) -> dict[str, list[bool]]:
     return dict(outcomes)
 
 
-def _family(task: Task) -> str:
-    return f"{task.suite}/{task.family}"
+def families_of(forest: Forest) -> dict[str, str]:
+    """The family of every task by key, apart from those of other suites."""
+    return {tree.task.key: f"{tree.task.suite}/{tree.task.family}" for tree in forest.trees}
 
 
 def _cost_per_success(

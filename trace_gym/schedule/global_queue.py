@@ -231,10 +231,12 @@ class GlobalQueue:
         """Grant the best until as much runs as when the step opened, or nothing is left."""
         grants: list[Grant] = []
         while ledger.running < self._width and ledger.granted < self._left:
-            spot = self._random(ledger) or self._best(self._left - ledger.granted)
+            spot, drawn = self._random(ledger), True
+            if spot is None:
+                spot, drawn = self._best(self._left - ledger.granted), False
             if spot is None:
                 break
-            grants.append(self._grant(ledger, spot, spot.needs, self._reason(spot), 1.0))
+            grants.append(self._grant(ledger, spot, spot.needs, self._reason(spot, drawn=drawn), 1.0))
             self._push(spot)
         return grants
 
@@ -283,8 +285,9 @@ class GlobalQueue:
             before=None if root else spot.success,
         )
 
-    def _reason(self, spot: Spot) -> str:
+    def _reason(self, spot: Spot, *, drawn: bool) -> str:
         where = f"turn {spot.depth} of a {'success' if spot.success else 'failure'}" if spot.depth else "root"
         worth = f"new contrast with p={spot.worth():.2f} a rollout"
         cost = f", expected cost {spot.cost:.1f}" if self._per_cost else ""
-        return f"best of the queue: {where}, {worth}{cost}"
+        chosen = f"drawn at random (epsilon={self._epsilon:g})" if drawn else "best of the queue"
+        return f"{chosen}: {where}, {worth}{cost}"

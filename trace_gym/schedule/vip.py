@@ -50,8 +50,7 @@ def variance_shares(v: Reals, total: float, *, least: int, most: int) -> Reals:
     if not root.any():
         return np.full(len(v), total / max(1, len(v)))
     low, high = 0.0, most / float(root[root > 0.0].min())
-    for _ in range(200):
-        middle = (low + high) / 2.0
+    while low < (middle := (low + high) / 2.0) < high:
         enough = np.clip(1.0 + middle * root, least, most).sum() >= total
         low, high = (low, middle) if enough else (middle, high)
     return np.asarray(np.clip(1.0 + high * root, least, most))

@@ -12,6 +12,7 @@ from trace_gym.statistics.interval import (
     ratio_interval,
     success_interval,
     weighted_interval,
+    weighted_success,
     wilson,
 )
 from trace_gym.statistics.paired import Difference, difficulty, holm, paired
@@ -36,5 +37,6 @@ __all__ = [
     "success_interval",
     "survival",
     "weighted_interval",
+    "weighted_success",
     "wilson",
 ]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import exp, sqrt
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 LEAST_CLUSTERS = 10
@@ -59,14 +60,23 @@ def robust_error(groups: Mapping[str, Sequence[float]], mean: float) -> float:
     return sqrt(sum(s * s for s in sums) / n**2 * clusters / (clusters - 1))
 
 
+def freedom(groups: Mapping[str, Sequence[float]]) -> float:
+    """Student's degrees of freedom for a mean over C clusters of n_c values: (sum n_c)^2 / sum n_c^2 - 1, the
+    effective size of an unequally weighted sample (Kish 1965) less one. C-1 where all are of one size; where
+    a few hold most of the values the error is learnt from those."""
+    sizes = [len(values) for values in groups.values()]
+    return sum(sizes) ** 2 / sum(size * size for size in sizes) - 1.0
+
+
 def mean_interval(
     values: Mapping[str, float], families: Mapping[str, str], *, level: float = 0.95
 ) -> Interval:
     """The mean of `values[task]`, each in [0, 1], with an interval clustered by `families[task]`.
 
-    It is Wilson's with the effective sample size p(1-p)/error^2 and Student's quantile for C-1 degrees of
-    freedom: it stays inside [0, 1] and has width at 0 and 1. Where all tasks are alike, which shows nothing
-    of how families differ, the sample is as large as there are clusters.
+    It is Wilson's with the effective sample size p(1-p)/error^2 and Student's quantile for as much `freedom`
+    as the clusters leave: it stays inside [0, 1] and has width at 0 and 1. Where all tasks are alike, which
+    shows nothing of how families differ, the sample is as large as there are C clusters, the quantile that
+    for C-1.
     """
     if not values:
         return NOTHING
@@ -75,8 +85,10 @@ def mean_interval(
     if clusters < 2:
         return Interval(mean, 0.0, 1.0, clusters, unit)
     error = robust_error(groups, mean)
-    effective = mean * (1 - mean) / error**2 if error > ROUNDING else float(clusters)
-    low, high = wilson(mean, effective, float(stats.t.ppf(0.5 + level / 2, clusters - 1)))
+    effective, free = float(clusters), clusters - 1.0
+    if error > ROUNDING:
+        effective, free = mean * (1 - mean) / error**2, freedom(groups)
+    low, high = wilson(mean, effective, float(stats.t.ppf(0.5 + level / 2, free)))
     return Interval(mean, low, high, clusters, unit, error)
 
 
@@ -94,14 +106,16 @@ def wilson(mean: float, n: float, quantile: float) -> tuple[float, float]:
     square = quantile * quantile / n
     centre = (mean + square / 2) / (1 + square)
     half = quantile * sqrt(mean * (1 - mean) / n + square / (4 * n)) / (1 + square)
-    return (centre - half if mean > 0 else 0.0), (centre + half if mean < 1 else 1.0)
+    low, high = (centre - half if mean > 0 else 0.0), (centre + half if mean < 1 else 1.0)
+    return max(0.0, low), min(1.0, high)
 
 
 def ratio_interval(
     parts: Mapping[str, tuple[float, float]], families: Mapping[str, str], *, level: float = 0.95
 ) -> Interval:
     """Sum of the first over sum of the second of `parts[task]`, such as cost per success, with an interval
-    clustered by family; nothing where the second sum is 0, no bounds where all tasks have the same ratio.
+    clustered by family; nothing where the second sum is 0, no bounds where all tasks have the same ratio or
+    families weigh less than two of one size would.
 
     The error is linearised: that of the mean of (a_i - r b_i) / mean(b); the interval is Student's on the
     logarithm of the ratio, so it stays positive.
@@ -114,20 +128,22 @@ def ratio_interval(
     groups, unit = clustered(residuals, families)
     if len(groups) < 2 or ratio <= 0:
         return Interval(ratio, None, None, len(groups), unit)
-    error = robust_error(groups, 0.0) * len(parts) / below
-    if error <= ROUNDING * ratio:
+    error, free = robust_error(groups, 0.0) * len(parts) / below, freedom(groups)
+    if error <= ROUNDING * ratio or free < 1.0 - ROUNDING:
         return Interval(ratio, None, None, len(groups), unit)
-    half = float(stats.t.ppf(0.5 + level / 2, len(groups) - 1)) * error / ratio
+    half = float(stats.t.ppf(0.5 + level / 2, free)) * error / ratio
     return Interval(ratio, ratio * exp(-half), ratio * exp(half), len(groups), unit, error)
 
 
-def weighted_interval(parts: Sequence[tuple[float, Interval]]) -> Interval:
-    """The weighted mean of independent measurements (weight, interval), such as the suites of a benchmark.
-    Nothing where one of them has no error to go by.
+def weighted_interval(
+    parts: Sequence[tuple[float, Interval]], correlation: NDArray[np.float64] | None = None
+) -> Interval:
+    """The weighted mean of measurements (weight, interval), such as the suites of a benchmark; `correlation`
+    (P, P) of the parts' means, None: they are independent. Nothing where one has no error to go by.
 
-    The bounds are recovered from those of the parts (MOVER, Zou and Donner 2008): with shares w_i,
-    `low = mean - sqrt(sum (w_i (mean_i - low_i))^2)`, and `high` likewise. So a part that is small, or all
-    alike and therefore without an error, is as uncertain here as it is by itself.
+    The bounds are recovered from those of the parts (MOVER, Zou and Donner 2008): with shares w_i and
+    d_i = w_i (mean_i - low_i), `low = mean - sqrt(sum_ij r_ij d_i d_j)`, and `high` likewise. So a part that
+    is small, or all alike and therefore without an error, is as uncertain here as it is by itself.
     """
     total = sum(weight for weight, _ in parts)
     known = [
@@ -137,9 +153,52 @@ def weighted_interval(parts: Sequence[tuple[float, Interval]]) -> Interval:
     ]
     if not parts or len(known) < len(parts):
         return NOTHING
+    alike = np.eye(len(parts)) if correlation is None else correlation
+
+    def joined(reaches: Sequence[float]) -> float:
+        weighted = np.array([share * reach for (share, *_), reach in zip(known, reaches, strict=True)])
+        return sqrt(float(weighted @ alike @ weighted))
+
     mean = sum(share * m for share, m, *_ in known)
-    below = sqrt(sum((share * down) ** 2 for share, _, down, _, _ in known))
-    above = sqrt(sum((share * up) ** 2 for share, _, _, up, _ in known))
-    error = sqrt(sum((share * e) ** 2 for share, *_, e in known))
+    below, above, error = (joined([row[place] for row in known]) for place in (2, 3, 4))
     clusters = sum(i.clusters for _, i in parts)
     return Interval(mean, max(0.0, mean - below), min(1.0, mean + above), clusters, "cluster", error)
+
+
+def weighted_success(
+    parts: Sequence[tuple[float, Mapping[str, Sequence[bool]]]], families: Mapping[str, str]
+) -> Interval:
+    """`weighted_interval` of parts (weight, attempts), each as in `success_interval`. Parts clustered by the
+    same families, as variants of the same tasks are, are not independent."""
+    means = [
+        {task: float(np.mean(results)) for task, results in attempts.items() if len(results)}
+        for _, attempts in parts
+    ]
+    found = [mean_interval(values, families) for values in means]
+    weighted = [(weight, interval) for (weight, _), interval in zip(parts, found, strict=True)]
+    apart = [interval.unit != "family" for interval in found]
+    whole = weighted_interval(weighted, _correlation(means, families, apart))
+    names = {name for values in means for name in clustered(values, families)[0]}
+    return whole if whole.mean is None else replace(whole, clusters=len(names))
+
+
+def _correlation(
+    parts: Sequence[Mapping[str, float]], families: Mapping[str, str], apart: Sequence[bool]
+) -> NDArray[np.float64]:
+    """Of the parts' means (P, P), from the residuals of each part summed by family; no less than 0. A part
+    that is all alike shows nothing of it: 1 with those that share a family with it. What is `apart` is
+    independent of all others."""
+    places = {family: place for place, family in enumerate(dict.fromkeys(families.values()))}
+    sums, there = np.zeros((len(parts), len(places))), np.zeros((len(parts), len(places)), dtype=bool)
+    for number, values in enumerate(parts):
+        mean = float(np.mean(list(values.values()))) if values else 0.0
+        for task, value in values.items() if not apart[number] else ():
+            sums[number, places[families[task]]] += value - mean
+            there[number, places[families[task]]] = True
+    norm = np.sqrt((sums**2).sum(axis=1))
+    told = np.outer(norm > ROUNDING, norm > ROUNDING)
+    shared = (there[:, None, :] & there[None, :, :]).any(axis=2)
+    found = np.where(told, np.clip(sums @ sums.T, 0.0, None) / np.where(told, np.outer(norm, norm), 1.0), 1.0)
+    found = np.where(shared, found, 0.0)
+    np.fill_diagonal(found, 1.0)
+    return np.asarray(found)

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, log2
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from trace_gym.statistics.interval import ROUNDING, clustered, robust_error, wilson
+from trace_gym.statistics.interval import ROUNDING, clustered, freedom, robust_error, wilson
 
 EXACT = 14
 """Up to so many clusters all sign patterns are enumerated."""
+
+AT_ONCE = 4_000_000
+"""Signs that are drawn at once: thousands of clusters would otherwise take gigabytes."""
 
 POWER = 0.8
 SHARES = (("never solved", 0.0), ("hard", 1 / 3), ("middle", 2 / 3), ("easy", 1.0))
@@ -26,9 +29,9 @@ SHARES = (("never solved", 0.0), ("hard", 1 / 3), ("middle", 2 / 3), ("easy", 1.
 class Difference:
     """Mean of B minus A over `tasks` shared tasks with a 95 % interval and a permutation `p_value`.
 
-    `smallest` is the difference that as many tasks would show at 5 % with probability 0.8; `needed` says how
-    many more tasks like these would show the difference seen here (0: these do; None: none was seen).
-    Interval, p-value and plan are None below two clusters.
+    `smallest` is the difference that as many tasks would show at 5 % with probability 0.8 (None: so few
+    clusters show none); `needed` says how many more tasks like these would show the difference seen here (0:
+    these do; None: none was seen). Interval, p-value and plan are None below two clusters.
     """
 
     mean: float
@@ -56,30 +59,36 @@ def paired(
 ) -> Difference:
     """What `differences[task]` say together. Raises ValueError for none.
 
-    The interval is Student's with the cluster-robust error and C-1 degrees of freedom; where all differences
-    are the same, it allows for as large a share of tasks that differ as none of C clusters leaves open
-    (Wilson's). The p-value is that of
-    the sign-flip test: under the hypothesis that the agents are interchangeable, every cluster's sum of
-    differences is as likely with either sign; two-sided, exact up to 14 clusters, else from `draws` patterns
-    with the observed one counted among them (Phipson and Smyth 2010).
+    The interval is Student's with the cluster-robust error and its `freedom`; where all differences are the
+    same, it allows for as large a share of tasks that differ as none of C clusters leaves open (Wilson's).
+    The p-value is that of the sign-flip test: under the hypothesis that the agents are interchangeable, every
+    cluster's sum of differences is as likely with either sign; two-sided, exact up to 14 clusters, else from
+    `draws` patterns with the observed one counted among them (Phipson and Smyth 2010). Where d clusters
+    differ it is at least 2^(1-d), which the plan allows for beside the normal approximation.
     """
     if not differences:
         raise ValueError("a paired comparison needs at least one shared task")
     groups, unit = clustered(differences, families)
     n, clusters = len(differences), len(groups)
     mean = float(np.mean(list(differences.values())))
+    mean = mean if abs(mean) > ROUNDING else 0.0
     if clusters < 2:
         return Difference(mean, None, None, None, n, clusters, unit, None, None)
     error = robust_error(groups, mean)
-    quantile = float(stats.t.ppf(0.5 + level / 2, clusters - 1))
-    unseen = wilson(0.0, clusters, quantile)[1] if error < ROUNDING else 0.0
+    alike = error < ROUNDING
+    quantile = float(stats.t.ppf(0.5 + level / 2, clusters - 1.0 if alike else freedom(groups)))
+    unseen = wilson(0.0, clusters, quantile)[1] if alike else 0.0
     sums = np.array([sum(values) for values in groups.values()])
     reach = float(stats.norm.ppf(0.5 + level / 2) + stats.norm.ppf(POWER)) * error
     p_value = sign_flip(sums, draws=draws, seed=seed)
-    needed = None if not mean else max(0, ceil(n * (reach / mean) ** 2) - n)
+    fewest, differing = ceil(1 - log2(1 - level)), int(np.count_nonzero(sums))
+    needed = None
+    if mean and differing:
+        needed = max(0, ceil(n * max((reach / mean) ** 2, fewest / differing)) - n)
+    smallest = reach if clusters >= fewest else None
     low = max(-1.0, mean - quantile * error - unseen * (1 + mean))
     high = min(1.0, mean + quantile * error + unseen * (1 - mean))
-    return Difference(mean, low, high, p_value, n, clusters, unit, reach, needed)
+    return Difference(mean, low, high, p_value, n, clusters, unit, smallest, needed)
 
 
 def sign_flip(sums: NDArray[np.float64], *, draws: int, seed: int) -> float:
@@ -91,9 +100,12 @@ def sign_flip(sums: NDArray[np.float64], *, draws: int, seed: int) -> float:
     if len(told) <= EXACT:
         patterns = (np.arange(2 ** len(told))[:, None] >> np.arange(len(told))) & 1
         return float(np.mean(np.abs((2 * patterns - 1) @ told) >= seen))
-    rng = np.random.default_rng(seed)
-    signs = rng.integers(0, 2, size=(draws, len(told)), dtype=np.int8) * 2.0 - 1.0
-    return float((1 + np.count_nonzero(np.abs(signs @ told) >= seen)) / (1 + draws))
+    rng, at_once, reached = np.random.default_rng(seed), max(1, AT_ONCE // len(told)), 0
+    for first in range(0, draws, at_once):
+        size = (min(at_once, draws - first), len(told))
+        signs = rng.integers(0, 2, size=size, dtype=np.int8) * 2.0 - 1.0
+        reached += int(np.count_nonzero(np.abs(signs @ told) >= seen))
+    return float((1 + reached) / (1 + draws))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -67,11 +67,17 @@ def _generated(task: Task) -> Assignment:
 
 
 def _given(task: Task) -> Assignment:
-    """Paragraphs under one title become one article, whose lead is its beginning."""
+    """Paragraphs under one title, up to case and spaces, become one article under the first of its titles,
+    whose lead is its beginning."""
     payload: Mapping[str, Any] = task.payload
     merged: dict[str, tuple[str, list[str]]] = {}
     for title, text in payload["paragraphs"]:
-        merged.setdefault(" ".join(title.casefold().split()), (title, []))[1].append(text)
+        merged.setdefault(_plain(title), (title, []))[1].append(text)
     articles = [Article(title, title, "", "\n".join(texts)) for title, texts in merged.values()]
-    evidence = tuple((title, "a supporting paragraph") for title in payload["support"])
+    support = dict.fromkeys(merged[_plain(title)][0] for title in payload["support"])
+    evidence = tuple((title, "a supporting paragraph") for title in support)
     return Assignment(task, Library(articles), payload["question"], evidence, tuple(payload["answers"]))
+
+
+def _plain(title: str) -> str:
+    return " ".join(title.casefold().split())
