@@ -11,6 +11,8 @@ from transformers import (
     BloomForCausalLM,
     GPT2Config,
     GPT2LMHeadModel,
+    GPTNeoConfig,
+    GPTNeoForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
     MambaConfig,
@@ -193,6 +195,20 @@ def test_trees_deeper_than_a_sliding_window_are_refused(gardener: Any) -> None:
     gardener.play(tree, False, turns=12)
     with pytest.raises(BadConfig, match="window of 20 tokens; set packed = false"):
         compare(models()["mistral"], tree, packed=True)
+
+
+def test_rows_of_trees_longer_than_a_model_sees_are_refused(gardener: Any) -> None:
+    """A branch by itself may be: the model's own window is what it was trained with."""
+    shape = {"vocab_size": 31, "hidden_size": 16, "num_layers": 2, "num_heads": 2, "window_size": 20}
+    model = GPTNeoForCausalLM(GPTNeoConfig(**shape, attention_types=[[["global", "local"], 1]]))
+    tree = gardener.plant()
+    for outcome in (True, False):
+        gardener.play(tree, outcome, turns=6)
+    with pytest.raises(
+        BadConfig, match="looks back 20 tokens, whatever mask it is given; set packed = false"
+    ):
+        compare(model, tree, packed=True)
+    assert compare(model, tree, packed=False) < 1e-5
 
 
 @pytest.mark.parametrize("packed", [True, False])

@@ -22,7 +22,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from trace_gym.core.episode import Actor, Turn
 from trace_gym.core.errors import BadConfig, boundary
 from trace_gym.core.tokens import floats, ids
-from trace_gym.model.outlook import ends_alone, window_of
+from trace_gym.model.outlook import ends_alone, extent_of, window_of
 from trace_gym.model.quiet import quiet
 from trace_gym.model.rope import steady_length
 from trace_gym.train.attention import TREE_ATTENTION, dense, install, planned
@@ -41,7 +41,7 @@ class LogprobKernel:
 
     With `packed` the model is made to attend by a plan, without a (T, T) mask, where it can (`mask_free`);
     where it cannot, trees cost dense masks and `reason` says what was in the way; with a sliding `window`
-    they may be no deeper than it. That packing changes no
+    they may be no deeper than it, with an `extent` their rows no longer. That packing changes no
     log-prob is tried out on a small tree, in the weights' own precision, and BadConfig raised if it does.
     Only logits that predict a trained token are computed, at most `logits` at a time.
     `bfloat16` computes in it, whatever the weights; `lean` keeps no activations within layers and computes
@@ -72,6 +72,7 @@ class LogprobKernel:
         text = model.config.get_text_config()
         self._vocab_size: int = text.vocab_size
         self.window = window_of(text)
+        self.extent = extent_of(text)
         self._steady = steady_length(model)
         self._head: Module | None = model.get_output_embeddings()  # type: ignore[no-untyped-call]
         self._head = self._head if self._head_is_bare() else None
@@ -90,8 +91,8 @@ class LogprobKernel:
     def __call__(self, batch: MicroBatch) -> Tensor:
         """Log-probs (K,) of the batch's trained tokens under the model at this temperature, float32 or wider.
 
-        Raises BadConfig where a packed tree is deeper than the model's sliding attention window, or a
-        sequence longer than its positions are steady (see `model/rope.py`).
+        Raises BadConfig where a packed tree is deeper than the model's sliding attention window, a row of
+        trees longer than its extent, or a sequence longer than its positions are steady (`model/rope.py`).
         """
         longest = batch.token_ids.shape[1] if batch.chains else int(batch.position_ids.max()) + 1
         if self._steady is not None and longest > self._steady:
@@ -100,6 +101,10 @@ class LogprobKernel:
         if not batch.chains and self.window is not None and longest > self.window:
             window = f"a sliding attention window of {self.window} tokens"
             raise BadConfig(f"a tree is deeper than the model's {window}; set packed = false")
+        filled = int(batch.lengths.max())
+        if not batch.chains and self.extent is not None and filled > self.extent:
+            why = f"the model looks back {self.extent} tokens, whatever mask it is given"
+            raise BadConfig(f"{filled} tokens in a row of trees are too many: {why}; set packed = false")
         return self._root(batch) if self._root is not None else self._compute(batch)
 
     def shard(self, world: World) -> None:
