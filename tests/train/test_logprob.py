@@ -9,6 +9,8 @@ import torch
 from transformers import (
     BloomConfig,
     BloomForCausalLM,
+    Gemma2Config,
+    Gemma2ForCausalLM,
     GPT2Config,
     GPT2LMHeadModel,
     GPTNeoConfig,
@@ -112,6 +114,21 @@ def test_the_last_layer_goes_on_where_something_is_asked(
     asked = len(set(batch.predictor.tolist()))
     assert asked < batch.token_ids.numel()
     assert set(sizes) == {batch.token_ids.numel() if lean else asked}
+
+
+def test_a_bound_on_logits_is_seen_while_they_are_small(gardener: Any) -> None:
+    """Fresh weights say hardly anything; training makes them loud."""
+    torch.manual_seed(0)
+    shape = {"vocab_size": 31, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    model = Gemma2ForCausalLM(Gemma2Config(**shape, intermediate_size=32, num_key_value_heads=1, head_dim=8))
+    kernel, tree = LogprobKernel(model), gardener.wild()
+    with torch.no_grad():
+        model.lm_head.weight.mul_(200.0)
+        (batch,), _ = pack(credit([tree]), Layout(packed=False))
+        found = kernel(batch)
+        nodes = dict.fromkeys((node, leaf) for _, node, leaf in batch.owner.tolist())
+        expected = torch.cat([plain(model, tree, node, 1.0) for node, _ in nodes])
+    assert torch.allclose(found.double(), expected, atol=1e-4)
 
 
 def test_a_head_that_is_not_bare_is_left_to_the_model(gardener: Any, small_llama: Any) -> None:

@@ -35,6 +35,9 @@ from trace_gym.train.world import World
 LOGITS = 1 << 26
 """At most so many logits exist at a time: more are computed in pieces, and again in the backward pass."""
 
+LOUD = 1e3
+"""How many times as large logits are made to see whether they are bounded."""
+
 
 class LogprobKernel:
     """Computes log-probs with one model, always in evaluation mode.
@@ -150,13 +153,18 @@ class LogprobKernel:
 
     @torch.no_grad()
     def _head_is_bare(self) -> bool:
-        """Are the logits the output embedding of the last hidden state and nothing more?"""
+        """Are the logits the output embedding of the last hidden state and nothing more? It is made to speak
+        up meanwhile, for a bound on logits (Gemma 2's) does next to nothing to small ones."""
         if self._head is None:
             return False
         token_ids = torch.arange(8, device=self.model.device)[None] % self._vocab_size
-        whole = self.model(input_ids=token_ids, use_cache=False).logits
-        hidden = self.model.base_model(input_ids=token_ids, use_cache=False).last_hidden_state
-        return bool(torch.allclose(self._head(hidden), whole, rtol=1e-4, atol=1e-5))
+        loud = self._head.register_forward_hook(lambda _module, _given, said: LOUD * said)
+        try:
+            whole = self.model(input_ids=token_ids, use_cache=False).logits
+            hidden = self.model.base_model(input_ids=token_ids, use_cache=False).last_hidden_state
+            return bool(torch.allclose(self._head(hidden), whole, rtol=1e-4, atol=1e-5))
+        finally:
+            loud.remove()
 
     def _attends_mask_free(self) -> bool:
         """Let the model attend by a plan if it then computes what it did; else leave it as it was."""
