@@ -12,6 +12,7 @@ from transformers import (
     GPT2Config,
     GPTNeoXConfig,
     LlamaConfig,
+    MptConfig,
     PreTrainedModel,
     Qwen2MoeConfig,
 )
@@ -104,6 +105,25 @@ def test_the_last_feed_forward_part_sees_the_ends_alone(family: str) -> None:
         alone = last_outlook(model, input_ids=torch.from_numpy(prompt.copy()).long()[None], use_cache=False)
         assert alone.hidden is not None
         assert torch.allclose(state, alone.hidden[0], atol=1e-5, rtol=1e-4)
+
+
+def test_a_model_that_counts_places_reads_prompts_one_by_one(caplog: pytest.LogCaptureFixture) -> None:
+    """MPT penalises distances in the row, not those of positions: as a trie neighbours would change what is
+    said of a prompt."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        odd = AutoModelForCausalLM.from_config(
+            MptConfig(vocab_size=64, d_model=16, n_layers=2, n_heads=2, max_seq_len=64, initializer_range=0.3)
+        ).eval()
+    asked = sorted(prompts(40, seed=3), key=lambda prompt: prompt.tolist())
+    found = engine(odd).read(asked)
+    assert "reads prompts one by one" in caplog.text
+    for prompt, state in zip(asked, found, strict=True):
+        with torch.inference_mode():
+            given = torch.from_numpy(prompt.copy()).long()[None]
+            alone = last_outlook(odd, input_ids=given, use_cache=False)
+        assert alone.hidden is not None
+        assert state == pytest.approx(alone.hidden[0].numpy(), abs=1e-5, rel=1e-4)
 
 
 def test_an_engine_reads_among_rows_that_sample(model: PreTrainedModel) -> None:  # noqa: F811

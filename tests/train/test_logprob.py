@@ -9,8 +9,12 @@ import torch
 from transformers import (
     BloomConfig,
     BloomForCausalLM,
+    Gemma2Config,
+    Gemma2ForCausalLM,
     GPT2Config,
     GPT2LMHeadModel,
+    GPTNeoConfig,
+    GPTNeoForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
     MambaConfig,
@@ -112,6 +116,21 @@ def test_the_last_layer_goes_on_where_something_is_asked(
     assert set(sizes) == {batch.token_ids.numel() if lean else asked}
 
 
+def test_a_bound_on_logits_is_seen_while_they_are_small(gardener: Any) -> None:
+    """Fresh weights say hardly anything; training makes them loud."""
+    torch.manual_seed(0)
+    shape = {"vocab_size": 31, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    model = Gemma2ForCausalLM(Gemma2Config(**shape, intermediate_size=32, num_key_value_heads=1, head_dim=8))
+    kernel, tree = LogprobKernel(model), gardener.wild()
+    with torch.no_grad():
+        model.lm_head.weight.mul_(200.0)
+        (batch,), _ = pack(credit([tree]), Layout(packed=False))
+        found = kernel(batch)
+        nodes = dict.fromkeys((node, leaf) for _, node, leaf in batch.owner.tolist())
+        expected = torch.cat([plain(model, tree, node, 1.0) for node, _ in nodes])
+    assert torch.allclose(found.double(), expected, atol=1e-4)
+
+
 def test_a_head_that_is_not_bare_is_left_to_the_model(gardener: Any, small_llama: Any) -> None:
     class Scaled(torch.nn.Module):
         def __init__(self, inner: Any) -> None:
@@ -193,6 +212,20 @@ def test_trees_deeper_than_a_sliding_window_are_refused(gardener: Any) -> None:
     gardener.play(tree, False, turns=12)
     with pytest.raises(BadConfig, match="window of 20 tokens; set packed = false"):
         compare(models()["mistral"], tree, packed=True)
+
+
+def test_rows_of_trees_longer_than_a_model_sees_are_refused(gardener: Any) -> None:
+    """A branch by itself may be: the model's own window is what it was trained with."""
+    shape = {"vocab_size": 31, "hidden_size": 16, "num_layers": 2, "num_heads": 2, "window_size": 20}
+    model = GPTNeoForCausalLM(GPTNeoConfig(**shape, attention_types=[[["global", "local"], 1]]))
+    tree = gardener.plant()
+    for outcome in (True, False):
+        gardener.play(tree, outcome, turns=6)
+    with pytest.raises(
+        BadConfig, match="looks back 20 tokens, whatever mask it is given; set packed = false"
+    ):
+        compare(model, tree, packed=True)
+    assert compare(model, tree, packed=False) < 1e-5
 
 
 @pytest.mark.parametrize("packed", [True, False])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
 from trace_gym.core.errors import RunFolderError
 from trace_gym.core.tree import Forest
@@ -53,6 +53,21 @@ def test_only_adapters_are_trained_and_at_first_they_change_nothing(gardeners: A
     moved = {n for n, w in trainer.model.named_parameters() if not torch.equal(w, before[n])}
     assert moved == {n for n in before if "lora_" in n}
     assert moved
+
+
+def test_weights_that_are_kept_transposed_are_merged_so(gardeners: Any, tmp_path: Path) -> None:
+    """GPT-2 keeps its matrices the other way round, the square ones too."""
+    shape = {"vocab_size": 31, "n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 128}
+    GPT2LMHeadModel(GPT2Config(**shape)).save_pretrained(tmp_path / "base")
+    trainer = started(tmp_path / "base")
+    trainer.update(wild(gardeners, 0))
+    saved = trainer.save(tmp_path / "step")
+    merged = AutoModelForCausalLM.from_pretrained(saved.path)
+    plain = AutoModelForCausalLM.from_pretrained(tmp_path / "base")
+    with torch.no_grad():
+        found, wanted, before = (m(TOKENS).logits for m in (merged, trainer.model, plain))
+    assert torch.allclose(found, wanted, atol=1e-5)
+    assert not torch.allclose(before, wanted, atol=1e-3)
 
 
 def test_a_checkpoint_is_the_merged_model_with_the_adapters_beside_it(gardeners: Any, base: Path) -> None:

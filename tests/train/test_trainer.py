@@ -10,6 +10,8 @@ import pytest
 import torch
 from transformers import (
     AutoModelForCausalLM,
+    GPTNeoConfig,
+    GPTNeoForCausalLM,
     MambaConfig,
     MambaForCausalLM,
     MistralConfig,
@@ -235,6 +237,32 @@ def test_trees_deeper_than_a_sliding_window_are_computed_by_branches(gardeners: 
         found.append((metrics, weights))
     (mixed, now), (leaves, then) = found
     assert mixed["tokens_computed"] < leaves["tokens_computed"]
+    assert mixed["grad_norm"] == pytest.approx(leaves["grad_norm"], rel=1e-4)
+    assert torch.allclose(now, then, atol=1e-5)
+
+
+def test_rows_of_trees_stay_within_what_a_model_sees_of_a_row(gardeners: Any) -> None:
+    """GPT-Neo's local layers count places in the row; longer trees go branch by branch, in steps that are
+    those of leaf-by-leaf training."""
+    found = []
+    for packed in (True, False):
+        config = GPTNeoConfig(
+            **{"vocab_size": 31, "hidden_size": 16, "intermediate_size": 32, "num_layers": 2, "num_heads": 2},
+            **{"attention_types": [[["global", "local"], 1]], "window_size": 40, "initializer_range": 0.3},
+            max_position_embeddings=64,
+        )
+        torch.manual_seed(0)
+        trainer = Trainer(GPTNeoForCausalLM(config), TrainConfig(packed=packed, lr=0.01, eps=1e-3))
+        garden = gardeners(0)
+        for turns in (2, 5, 2, 5):
+            tree = garden.plant()
+            first = garden.play(tree, True, turns=turns)
+            for anchor in (0, 0, first[0]):
+                garden.play(tree, False, turns=turns, anchor=anchor)
+        metrics = trainer.update(garden.forest())
+        found.append((metrics, torch.cat([p.detach().reshape(-1) for p in trainer.model.parameters()])))
+    (mixed, now), (leaves, then) = found
+    assert mixed["tokens_unique"] < mixed["tokens_computed"] < leaves["tokens_computed"]
     assert mixed["grad_norm"] == pytest.approx(leaves["grad_norm"], rel=1e-4)
     assert torch.allclose(now, then, atol=1e-5)
 

@@ -101,6 +101,16 @@ def window_of(config: PreTrainedConfig) -> int | None:
     return window if window and "sliding_attention" in _kinds(config) else None
 
 
+def extent_of(config: PreTrainedConfig) -> int | None:
+    """How many tokens a row may have, so that the model goes by the mask it is given; None: any number.
+    GPT-Neo masks besides what is farther back in the row, whatever its position, and has no more places."""
+    kinds = getattr(config, "attention_layers", None)
+    if not kinds:
+        return None
+    places: int = config.max_position_embeddings
+    return min(places, config.window_size) if "local" in kinds else places
+
+
 def _kinds(config: PreTrainedConfig) -> set[str]:
     """The kinds of attention of the model's layers; where it does not say, they are alike."""
     return set(getattr(config, "layer_types", None) or ["sliding_attention"])

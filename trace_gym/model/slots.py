@@ -22,6 +22,7 @@ from transformers import Cache, PreTrainedModel
 from trace_gym.core.errors import ModelFailed, boundary
 from trace_gym.core.tokens import IntArray
 from trace_gym.model.outlook import Outlook, last_outlook, masks
+from trace_gym.model.recompute import Recompute
 from trace_gym.model.replay import Recorder, Replay, cuda_recorder
 from trace_gym.model.together import laid_out, read_together
 
@@ -67,6 +68,8 @@ class Slots(Cache):
         self._memory: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self._blocks: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self._step: _Step | None = None
+        self.together = True
+        """Are short prompts read as tries? Else one by one."""
         if recorder is None and model.device.type == "cuda":
             recorder = partial(cuda_recorder, model.device)
         self._replay = Replay(self._decode, recorder) if recorder is not None else None
@@ -140,6 +143,8 @@ class Slots(Cache):
     def read(self, prompts: Sequence[IntArray], *, threads: int | None) -> torch.Tensor | None:
         """The last hidden states (R, D), float32, at the ends of short `prompts`; what neighbours among them
         share is computed once, and nothing is kept. `threads` is for `read_together`."""
+        if not self.together:
+            return Recompute(self._model).read(prompts, threads=threads)
         return read_together(self._model, laid_out(prompts), threads=threads)
 
     def update(

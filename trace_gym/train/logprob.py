@@ -22,7 +22,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from trace_gym.core.episode import Actor, Turn
 from trace_gym.core.errors import BadConfig, boundary
 from trace_gym.core.tokens import floats, ids
-from trace_gym.model.outlook import ends_alone, window_of
+from trace_gym.model.outlook import ends_alone, extent_of, window_of
 from trace_gym.model.quiet import quiet
 from trace_gym.model.rope import steady_length
 from trace_gym.train.attention import TREE_ATTENTION, dense, install, planned
@@ -35,13 +35,16 @@ from trace_gym.train.world import World
 LOGITS = 1 << 26
 """At most so many logits exist at a time: more are computed in pieces, and again in the backward pass."""
 
+LOUD = 1e3
+"""How many times as large logits are made to see whether they are bounded."""
+
 
 class LogprobKernel:
     """Computes log-probs with one model, always in evaluation mode.
 
     With `packed` the model is made to attend by a plan, without a (T, T) mask, where it can (`mask_free`);
     where it cannot, trees cost dense masks and `reason` says what was in the way; with a sliding `window`
-    they may be no deeper than it. That packing changes no
+    they may be no deeper than it, with an `extent` their rows no longer. That packing changes no
     log-prob is tried out on a small tree, in the weights' own precision, and BadConfig raised if it does.
     Only logits that predict a trained token are computed, at most `logits` at a time.
     `bfloat16` computes in it, whatever the weights; `lean` keeps no activations within layers and computes
@@ -72,6 +75,7 @@ class LogprobKernel:
         text = model.config.get_text_config()
         self._vocab_size: int = text.vocab_size
         self.window = window_of(text)
+        self.extent = extent_of(text)
         self._steady = steady_length(model)
         self._head: Module | None = model.get_output_embeddings()  # type: ignore[no-untyped-call]
         self._head = self._head if self._head_is_bare() else None
@@ -90,8 +94,8 @@ class LogprobKernel:
     def __call__(self, batch: MicroBatch) -> Tensor:
         """Log-probs (K,) of the batch's trained tokens under the model at this temperature, float32 or wider.
 
-        Raises BadConfig where a packed tree is deeper than the model's sliding attention window, or a
-        sequence longer than its positions are steady (see `model/rope.py`).
+        Raises BadConfig where a packed tree is deeper than the model's sliding attention window, a row of
+        trees longer than its extent, or a sequence longer than its positions are steady (`model/rope.py`).
         """
         longest = batch.token_ids.shape[1] if batch.chains else int(batch.position_ids.max()) + 1
         if self._steady is not None and longest > self._steady:
@@ -100,6 +104,10 @@ class LogprobKernel:
         if not batch.chains and self.window is not None and longest > self.window:
             window = f"a sliding attention window of {self.window} tokens"
             raise BadConfig(f"a tree is deeper than the model's {window}; set packed = false")
+        filled = int(batch.lengths.max())
+        if not batch.chains and self.extent is not None and filled > self.extent:
+            why = f"the model looks back {self.extent} tokens, whatever mask it is given"
+            raise BadConfig(f"{filled} tokens in a row of trees are too many: {why}; set packed = false")
         return self._root(batch) if self._root is not None else self._compute(batch)
 
     def shard(self, world: World) -> None:
@@ -145,13 +153,18 @@ class LogprobKernel:
 
     @torch.no_grad()
     def _head_is_bare(self) -> bool:
-        """Are the logits the output embedding of the last hidden state and nothing more?"""
+        """Are the logits the output embedding of the last hidden state and nothing more? It is made to speak
+        up meanwhile, for a bound on logits (Gemma 2's) does next to nothing to small ones."""
         if self._head is None:
             return False
         token_ids = torch.arange(8, device=self.model.device)[None] % self._vocab_size
-        whole = self.model(input_ids=token_ids, use_cache=False).logits
-        hidden = self.model.base_model(input_ids=token_ids, use_cache=False).last_hidden_state
-        return bool(torch.allclose(self._head(hidden), whole, rtol=1e-4, atol=1e-5))
+        loud = self._head.register_forward_hook(lambda _module, _given, said: LOUD * said)
+        try:
+            whole = self.model(input_ids=token_ids, use_cache=False).logits
+            hidden = self.model.base_model(input_ids=token_ids, use_cache=False).last_hidden_state
+            return bool(torch.allclose(self._head(hidden), whole, rtol=1e-4, atol=1e-5))
+        finally:
+            loud.remove()
 
     def _attends_mask_free(self) -> bool:
         """Let the model attend by a plan if it then computes what it did; else leave it as it was."""

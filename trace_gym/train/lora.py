@@ -19,6 +19,7 @@ from peft.tuners.lora import LoraLayer
 from safetensors.torch import save_file
 from torch import Tensor
 from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
 NAME = "default"
 BASE = ".base_layer"
@@ -33,7 +34,12 @@ class Adapter:
         self._model = model
         self.base_mark = fingerprint(model.parameters())
         self._config = LoraConfig(
-            r=rank, lora_alpha=alpha, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM"
+            r=rank,
+            lora_alpha=alpha,
+            lora_dropout=0.0,
+            target_modules="all-linear",
+            fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),
+            task_type="CAUSAL_LM",
         )
         devices = [model.device] if model.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
@@ -60,16 +66,17 @@ class Adapter:
     def merged(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Weights of the plain model, adapters added in, from the `weights` of the model with adapters."""
         found: dict[str, Tensor] = {}
-        scales = self._scales()
+        layers = self._layers()
         for name, weight in weights.items():
             if "lora_" in name:
                 continue
             if BASE in name:
-                layer = name.partition(BASE)[0]
-                down = weights.get(f"{layer}.lora_A.{NAME}.weight")
+                at = name.partition(BASE)[0]
+                down = weights.get(f"{at}.lora_A.{NAME}.weight")
                 if name.endswith(".weight") and down is not None:
-                    up = weights[f"{layer}.lora_B.{NAME}.weight"]
-                    weight = weight + scales[layer] * (up @ down).to(weight.dtype)
+                    layer = layers[at]
+                    added = layer.scaling[NAME] * (weights[f"{at}.lora_B.{NAME}.weight"] @ down)
+                    weight = weight + (added.t() if layer.fan_in_fan_out else added).to(weight.dtype)
             found[name.replace(BASE, "")] = weight
         return found
 
@@ -103,12 +110,9 @@ class Adapter:
         self._config.base_model_name_or_path = None if base is None else str(base.absolute())
         self._config.save_pretrained(str(folder))
 
-    def _scales(self) -> dict[str, float]:
-        return {
-            name: float(module.scaling[NAME])
-            for name, module in self._model.named_modules()
-            if isinstance(module, LoraLayer)
-        }
+    def _layers(self) -> dict[str, LoraLayer]:
+        modules = self._model.named_modules()
+        return {name: module for name, module in modules if isinstance(module, LoraLayer)}
 
 
 @torch.no_grad()

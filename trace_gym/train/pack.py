@@ -74,7 +74,8 @@ class Layout:
     """How to lay out. A micro-batch has up to `token_budget` tokens, padding included, of which up to
     `term_budget` (None: any number) are trained: rows of up to `row_tokens` that hold several trees (a larger
     tree has one to itself, and is split if it exceeds a budget), or, with `packed` False and of trees deeper
-    than `depth` tokens (None: of none), rows of one branch each. `keep_weighted`: compute tokens
+    than `depth` or of more tokens than `extent` (None: of none), which rows of trees do not exceed, rows of
+    one branch each. `keep_weighted`: compute tokens
     that carry a weight but no advantage. Row lengths are multiples of `multiple`."""
 
     token_budget: int = 4096
@@ -84,9 +85,10 @@ class Layout:
     multiple: int = 1
     term_budget: int | None = None
     depth: int | None = None
+    extent: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("token_budget", "row_tokens", "multiple", "term_budget", "depth"):
+        for name in ("token_budget", "row_tokens", "multiple", "term_budget", "depth", "extent"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -102,7 +104,7 @@ def pack(credits_: Sequence[Credit], layout: Layout) -> tuple[list[MicroBatch], 
         if live(credit, branch, keep_weighted=keep).any()
     ]
     tries = [segments(c, number=number, keep_weighted=keep) for number, c in enumerate(credits_)]
-    whole = [layout.packed and (layout.depth is None or depth(trie) <= layout.depth) for trie in tries]
+    whole = [layout.packed and _fits(trie, layout) for trie in tries]
     rows = _rows([trie for trie, on in zip(tries, whole, strict=True) if on], layout)
     leaves = [chain(c, b, number=n, keep_weighted=keep) for n, c, b in alone if not whole[n]]
     batches = [
@@ -117,10 +119,16 @@ def pack(credits_: Sequence[Credit], layout: Layout) -> tuple[list[MicroBatch], 
     )
 
 
+def _fits(trie: Sequence[Segment], layout: Layout) -> bool:
+    """May the tree stand in a row?"""
+    deep, long = (math.inf if most is None else most for most in (layout.depth, layout.extent))
+    return depth(trie) <= deep and size(trie)[0] <= long
+
+
 def _rows(tries: Iterable[Sequence[Segment]], layout: Layout) -> list[Row]:
     """Tries, longest first, each into the first row that has room."""
     budget = max(1, layout.token_budget // layout.multiple) * layout.multiple
-    room = min(layout.row_tokens, budget), layout.term_budget or math.inf
+    room = min(layout.row_tokens, budget, layout.extent or budget), layout.term_budget or math.inf
     pieces = [p for trie in tries for p in split(trie, budget, terms=layout.term_budget)]
     filled: list[tuple[int, int]] = []
     rows: list[list[Sequence[Segment]]] = []

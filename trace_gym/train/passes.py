@@ -55,6 +55,7 @@ class Passes:
             row_tokens=config.token_budget if self.kernel.mask_free else config.row_tokens,
             packed=config.packed,
             depth=self.kernel.window,
+            extent=self.kernel.extent,
             keep_weighted=config.kl > 0 or self.objective.whole_branches,
             multiple=128 if self.kernel.model.device.type == "cuda" else 1,
         )
