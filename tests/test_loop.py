@@ -438,6 +438,11 @@ def test_a_run_of_an_older_version_whose_configuration_lacks_later_keys_is_resum
         (("warmstart.suites=guess?size",), (BadConfig, r"warmstart\.suites: .* ?key=value")),
         (("warmstart.shares=[1,2]",), (BadConfig, r"warmstart\.shares has one number a suite shown; got 2")),
         (("agent.renderer=compac",), (UnknownName, r"agent\.renderer 'compac'; did you mean 'compact'")),
+        (("policy.device=gpu0",), (BadConfig, r"policy\.device = 'gpu0' is no device; say cpu, cuda or")),
+        (
+            ("scheduler.options={floors={eazy=0.5}}",),
+            (UnknownName, r"suite of scheduler\.options\.floors 'eazy'; did you mean 'easy'"),
+        ),
         (("cluster.replicas=true",), (BadConfig, r"set cluster\.address, or leave it out")),
         (
             ("cluster.replicas=true", "cluster.address=auto", "policy.model=vllm:some/model"),

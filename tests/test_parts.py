@@ -51,3 +51,17 @@ def test_none_is_none() -> None:
         make_predictor("none", {"decay": 1.0}, seed=0)
     with pytest.raises(UnknownName, match="did you mean 'fusion'"):
         make_predictor("fusio", {}, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("value_head", {"width": 1.5}, "predictor 'value_head': width must be a whole number, got 1.5"),
+        ("bayes", {"verdicts": "False"}, "predictor 'bayes': verdicts must be true or false, got 'False'"),
+        ("beta", {"targets": "backup"}, "predictor 'beta': targets must be 'bare' or 'own', got 'backup'"),
+        ("fusion", {"beta": {"shares": 2.5}}, "predictor 'fusion': shares must be a whole number, got 2.5"),
+    ],
+)
+def test_a_predictors_option_of_another_type_is_refused(name: str, options: dict, said: str) -> None:
+    with pytest.raises(BadConfig, match=said):
+        make_predictor(name, options, seed=0)

@@ -48,3 +48,11 @@ def test_suites_are_shown_by_share(tmp_path: Path) -> None:
     assert shown(3.0, 1.0) == {"reasoning_compact": 15, "wikihop_compact": 5}
     with pytest.raises(BadConfig, match="one number a suite shown; got 1 for 2 suites"):
         shown(3.0)
+
+
+def test_a_warm_start_that_diverges_is_told_and_not_kept(tmp_path: Path) -> None:
+    told = Listening()
+    config = WarmConfig(hidden=32, layers=1, demos=20, steps=10, batch_tokens=512, lr=1e30)
+    with pytest.raises(BadConfig, match=r"the warm start diverged, .* lower warmstart\.lr"):
+        warm_tiny([suite("guess")], config, cache=tmp_path, note=told.note, progress=told.warming)
+    assert [entry.name for entry in tmp_path.rglob("config.json")] == []

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from trace_gym.config import RunConfig, differing, parse
 from trace_gym.core.budget import Budget, Pace
-from trace_gym.core.errors import BadConfig, RunFolderError
+from trace_gym.core.errors import BadConfig, RunFolderError, unknown
 from trace_gym.core.heap import settled
 from trace_gym.core.policy import Policy
 from trace_gym.core.scheduler import Scheduler
@@ -278,7 +278,12 @@ def _scheduler(config: RunConfig, suites: list[Suite]) -> Scheduler:
     named = zip(suites, config.suites, strict=True)
     floors = {each.name: section.floor for each, section in named if section.floor}
     options = {**({"floors": floors} if floors else {}), **config.scheduler.options}
-    return make_scheduler(config.scheduler.name, options, seed=config.run.seed)
+    scheduler = make_scheduler(config.scheduler.name, options, seed=config.run.seed)
+    names = [each.name for each in suites]
+    for name in options.get("floors") or ():
+        if name not in names:
+            raise unknown("suite of scheduler.options.floors", name, names)
+    return scheduler
 
 
 def _pool(config: RunConfig, parts: Parts) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 
 from trace_gym.core.agent import Agent, Renderer
 from trace_gym.core.errors import BadConfig, MissingExtra, unknown
+from trace_gym.core.option import demand_kinds
 from trace_gym.core.predictor import Predictor
 from trace_gym.core.scheduler import Scheduler
 from trace_gym.core.tokens import Tokenizer
@@ -132,11 +133,12 @@ def with_torch() -> None:
 def _built(
     factory: Callable[..., Any], what: str, options: Mapping[str, Any], given: Mapping[str, Any]
 ) -> Any:
-    """Call a constructor with options that must be among its parameters."""
+    """Call a constructor with options that must be among its parameters, and of their types."""
     known = [name for name in inspect.signature(factory).parameters if name not in given]
     for key in options:
         if key not in known:
             raise unknown(f"option of {what}", key, known)
+    demand_kinds(factory, options, what=what)
     try:
         return factory(**options, **given)
     except (TypeError, ValueError) as error:

@@ -20,7 +20,7 @@ from trace_gym.core.errors import BadConfig, MissingExtra, RunFolderError, bound
 from trace_gym.core.policy import Policy
 from trace_gym.environment.query import options_of, parameters
 from trace_gym.environment.registry import Suite
-from trace_gym.model.load import Precision, load_model, model_folder, precision_of
+from trace_gym.model.load import Precision, demand_device, load_model, model_folder, precision_of
 from trace_gym.model.tokenize import HFTokenizer
 from trace_gym.parts import demand_renderer, make_renderer, native_renderer
 from trace_gym.rollout.model_agent import ModelAgent
@@ -92,6 +92,8 @@ def demand_policy(config: RunConfig, suites: Sequence[Suite]) -> None:
         raise BadConfig("cluster.replicas samples on a cluster's nodes: set cluster.address, or leave it out")
     if config.cluster.replicas and serving is not None:
         raise BadConfig(f"policy {name!r} has servers of its own; leave cluster.replicas out")
+    if config.policy.device is not None and not config.cluster.replicas:
+        demand_device(config.policy.device, "policy.device")
     if model == "tiny":
         demand_warm(suites, WarmConfig(**config.warmstart.model_dump()))
 

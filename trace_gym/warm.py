@@ -13,6 +13,7 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from math import isfinite
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -85,8 +86,8 @@ def warm_tiny(
 ) -> Path:
     """The folder of the warm model that shall play `suites`; made now if the cache has none.
 
-    `progress` is called as training goes. Raises BadConfig where no suite has an oracle and for a
-    shape that no model can have, EnvironmentFailed.
+    `progress` is called as training goes. Raises BadConfig where no suite has an oracle, for a
+    shape that no model can have and where cloning diverges, EnvironmentFailed.
     """
     shown = _shown(suites, config)
     folder = cache_folder(cache) / "tiny" / _key(suites, config)
@@ -121,6 +122,8 @@ def warm_tiny(
             on_progress=progress,
         )
         note(f"warm start: {found['loss']:.3f} nats a token after {found['seconds']:.0f} s")
+        if not isfinite(found["loss"]):
+            raise BadConfig("the warm start diverged, so nothing of it is kept; lower warmstart.lr")
         with quiet():
             loaded.model.save_pretrained(fresh)
         if not folder.exists():

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from trace_gym.core.errors import ModelFailed, UnknownName
-from trace_gym.model.load import load_model, load_weights
+from trace_gym.core.errors import BadConfig, ModelFailed, UnknownName
+from trace_gym.model.load import demand_device, load_model, load_weights
 from trace_gym.model.tiny import make_tiny
 
 
@@ -33,6 +33,18 @@ def test_precision_and_device_are_chosen(tiny: Path) -> None:
     assert load_model(tiny, dtype="bfloat16", device="cpu").model.dtype == torch.bfloat16
     with pytest.raises(ModelFailed, match="cannot use the device 'cuda:99'"):
         load_model(tiny, device="cuda:99")
+
+
+def test_a_device_is_one_that_torch_knows_and_has() -> None:
+    demand_device("cpu", "policy.device")
+    with pytest.raises(BadConfig, match=r"policy\.device = 'gpu' is no device; say cpu, cuda or cuda:0"):
+        demand_device("gpu", "policy.device")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
+def test_a_gpu_that_is_not_there_is_refused() -> None:
+    with pytest.raises(BadConfig, match=r"policy\.device = 'cuda:0', and torch finds no GPU here; say cpu"):
+        demand_device("cuda:0", "policy.device")
 
 
 def test_large_models_are_in_half_precision(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Every method and every pair of rules keeps the scheduler's protocol; names and options are looked up."""
 
+import re
+
 import pytest
 
 from trace_gym.core.budget import Budget
@@ -94,7 +96,9 @@ def test_wrong_options_are_refused_by_name() -> None:
         make("pcl", {"continuations": 4}, seed=0)
     with pytest.raises(BadConfig, match="scheduler 'dapo': n must be at least 2"):
         make("dapo", {"n": 1}, seed=0)
-    with pytest.raises(BadConfig, match="scheduler 'reinforce_ada': 'never' is not a valid Exit"):
+    with pytest.raises(
+        BadConfig, match="'reinforce_ada': leave must be 'balanced' or 'positive', got 'never'"
+    ):
         make("reinforce_ada", {"leave": "never"}, seed=0)
     with pytest.raises(UnknownName, match="unknown root rule 'trac'; did you mean 'trace'"):
         make("trace", {"roots": "trac"}, seed=0)
@@ -117,6 +121,25 @@ def test_an_option_without_its_switch_is_refused(
         make("trace", {**off, option: value}, seed=0)
     make("trace", {option: value, switch: 0.2}, seed=0)
     make("trace", off, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("uniform", {"n": 2.5}, "n must be a whole number, got 2.5"),
+        ("pcl+treepo", {"per_root": 1.5}, "per_root must be a whole number, got 1.5"),
+        ("trace", {"cold_steps": float("nan")}, "cold_steps must be a whole number, got nan"),
+        ("trace", {"posterior": "False"}, "posterior must be true or false, got 'False'"),
+        ("trace", {"fresh_roots": "no"}, "fresh_roots must be true or false, got 'no'"),
+        ("trace", {"floors": 0.5}, "floors must be a table, each of whose values is a number, got 0.5"),
+        ("trace_plus", {"queue": "off"}, "queue must be true or false, got 'off'"),
+        ("dapo", {"cut_below": ""}, "cut_below must be a number, got ''"),
+        ("dapo", {"guide_share": 0.5, "guide_continuations": 2.5}, "guide_continuations must be a whole"),
+    ],
+)
+def test_an_option_of_another_type_is_refused(name: str, options: dict[str, object], said: str) -> None:
+    with pytest.raises(BadConfig, match=rf"scheduler '{re.escape(name)}': {re.escape(said)}"):
+        make(name, options, seed=0)
 
 
 def test_a_spec_spells_options() -> None:

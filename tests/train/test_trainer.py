@@ -396,6 +396,19 @@ def test_a_dual_clip_that_changes_nothing_is_refused(loss: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"lora_alpha": 8.0}, "lora_alpha weighs adapters; set lora_rank"),
+        ({"correction_low": 0.5}, "bound a correction; set correction"),
+        ({"correction_high": 2.0}, "bound a correction; set correction"),
+    ],
+)
+def test_an_option_of_what_is_off_is_refused(options: dict[str, float], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        TrainConfig(**options)
+
+
+@pytest.mark.parametrize(
     "options",
     [
         {"lr": -1.0},

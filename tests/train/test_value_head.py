@@ -280,3 +280,18 @@ def test_checks_may_be_left_out_of_the_features() -> None:
     heard, unheard = plain_features([passed, nothing], Records())
     assert (heard != unheard).any()
     assert (plain_features([passed], Records(), verdicts=False) == unheard).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"width": 0}, "width must be at least 1, got 0"),
+        ({"patience": 0}, "patience must be at least 1, got 0"),
+        ({"lr": 0.0}, "lr must be positive, got 0"),
+        ({"lr": -1e-3}, "lr must be positive, got -0.001"),
+        ({"weight_decay": -0.1}, "weight_decay must not be negative, got -0.1"),
+    ],
+)
+def test_what_it_could_not_learn_with_is_refused(options, said):
+    with pytest.raises(ValueError, match=said):
+        ValueHead(**options)

@@ -14,7 +14,7 @@ from huggingface_hub import snapshot_download
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
-from trace_gym.core.errors import ModelFailed, UnknownName, boundary, unknown
+from trace_gym.core.errors import BadConfig, ModelFailed, UnknownName, boundary, unknown
 from trace_gym.model.products import quicken
 from trace_gym.model.quiet import quiet
 from trace_gym.model.smollm2 import smollm2_folder
@@ -69,6 +69,18 @@ def model_folder(name: str | Path, *, cache: Path | None = None) -> Path:
     if name.count("/") != 1:
         raise UnknownName(f"{unknown('model', name, PACKAGED)} Else name a folder, or an id like owner/name.")
     return _downloaded(name)
+
+
+def demand_device(device: str, key: str) -> None:
+    """See that torch knows a device of that name, and has it if it is a GPU, which the configuration's `key`
+    gives; nothing is put on it. Raises BadConfig."""
+    allowed = "say cpu, cuda or cuda:0, or leave it out"
+    try:
+        kind = torch.device(device).type
+    except RuntimeError as error:
+        raise BadConfig(f"{key} = {device!r} is no device; {allowed}") from error
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise BadConfig(f"{key} = {device!r}, and torch finds no GPU here; say cpu, or leave it out")
 
 
 def load_weights(folder: Path, *, dtype: torch.dtype, device: str = "cpu") -> PreTrainedModel:

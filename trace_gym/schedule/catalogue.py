@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from trace_gym.core.errors import BadConfig, unknown
+from trace_gym.core.option import demand_kinds
 from trace_gym.core.scheduler import Scheduler
 from trace_gym.schedule.arpo import ArpoForks
 from trace_gym.schedule.compose import Composed
@@ -150,7 +151,9 @@ def make(name: str, options: Mapping[str, Any], *, seed: int) -> Scheduler:
     """The scheduler of a name. `roots` and `forks` among the options, where they are names, replace the rules
     that the name means; everything else goes to the constructors. Raises UnknownName, BadConfig."""
     around = (*CUTS, *GUIDES)
-    cuts, guides = _switched(options, CUTS), _switched(options, GUIDES)
+    what = f"scheduler {name!r}"
+    cuts = _switched(CuttingScheduler, options, CUTS, what=what)
+    guides = _switched(GuidedScheduler, options, GUIDES, what=what)
     scheduler = _made(name, {key: value for key, value in options.items() if key not in around}, seed=seed)
     try:
         if cuts:
@@ -158,15 +161,19 @@ def make(name: str, options: Mapping[str, Any], *, seed: int) -> Scheduler:
         if guides:
             scheduler = GuidedScheduler(scheduler, **guides, seed=seed)
     except (TypeError, ValueError) as error:
-        raise BadConfig(f"scheduler {name!r}: {error}") from error
+        raise BadConfig(f"{what}: {error}") from error
     return scheduler
 
 
-def _switched(options: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
-    """Those of the options that are among `keys`, without what their names begin with; none where the first
-    of the keys, the switch, is off. Raises BadConfig for an option that would then mean nothing."""
+def _switched(
+    factory: Callable[..., Scheduler], options: Mapping[str, Any], keys: Sequence[str], *, what: str
+) -> dict[str, Any]:
+    """Those of the options that are among `keys`, without what their names begin with, for the factory; none
+    where the first of the keys, the switch, is off. Raises BadConfig for an option that would then mean
+    nothing."""
     switch, *rest = keys
     found = {key.partition("_")[2]: options[key] for key in keys if key in options}
+    demand_kinds(factory, found, what=what, prefix=f"{switch.partition('_')[0]}_")
     if options.get(switch):
         return found
     if lone := [key for key in rest if key in options]:
@@ -188,13 +195,12 @@ def _made(name: str, options: Mapping[str, Any], *, seed: int) -> Scheduler:
     for key in given:
         if key not in known:
             raise unknown(f"option of scheduler {name!r}", key, known)
+    roots, forks = ROOTS[pair.roots], FORKS[pair.forks]
+    own = {key: given[key] for key in OWN if key in given}
+    for factory, options in ((roots, _mine(roots, given)), (forks, _mine(forks, given)), (Composed, own)):
+        demand_kinds(factory, options, what=f"scheduler {name!r}")
     try:
-        return Composed(
-            ROOTS[pair.roots](**_mine(ROOTS[pair.roots], given)),
-            FORKS[pair.forks](**_mine(FORKS[pair.forks], given)),
-            seed=seed,
-            **{key: given[key] for key in OWN if key in given},
-        )
+        return Composed(roots(**_mine(roots, given)), forks(**_mine(forks, given)), seed=seed, **own)
     except (TypeError, ValueError) as error:
         raise BadConfig(f"scheduler {name!r}: {error}") from error
 
@@ -204,6 +210,7 @@ def _whole(name: str, options: Mapping[str, Any], *, seed: int) -> Scheduler:
     for key in options:
         if key not in known:
             raise unknown(f"option of scheduler {name!r}", key, known)
+    demand_kinds(WHOLE[name], options, what=f"scheduler {name!r}")
     try:
         return WHOLE[name](**options, seed=seed)
     except (TypeError, ValueError) as error:

@@ -134,6 +134,12 @@ class TrainConfig:
             raise ValueError("noise is the spread over minibatches; set minibatches to at least 2")
         if self.dual_clip is not None and not self.rule.heeds_dual:
             raise ValueError(f"dual_clip changes nothing about the loss {self.loss!r}; leave it out")
+        if self.lora_alpha is not None and not self.lora_rank:
+            raise ValueError("lora_alpha weighs adapters; set lora_rank to at least 1, or leave it out")
+        if self.correction == "none" and (self.correction_low, self.correction_high) != (None, None):
+            raise ValueError(
+                "correction_low and correction_high bound a correction; set correction, or leave them out"
+            )
         if self.replay_gains and not self.replay:
             raise ValueError("replay_gains is about replayed trees; set replay to at least 1")
         low, high = self.correction_bounds

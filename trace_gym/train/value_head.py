@@ -101,9 +101,14 @@ class ValueHead(Head):
     ) -> None:
         if targets not in ("own", "bare", "backup"):
             raise ValueError(f"targets must be 'own', 'bare' or 'backup', got {targets!r}")
-        for name, value in {"memory": memory, "batch": batch, "passes": passes, "width": width}.items():
+        counts = {"memory": memory, "batch": batch, "passes": passes, "patience": patience, "width": width}
+        for name, value in counts.items():
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
+        if not lr > 0.0:
+            raise ValueError(f"lr must be positive, got {lr}")
+        if not weight_decay >= 0.0:
+            raise ValueError(f"weight_decay must not be negative, got {weight_decay}")
         super().__init__(verdicts=verdicts)
         self._targets, self._memory, self._batch = targets, memory, batch
         self._passes, self._patience, self._width = passes, patience, width
