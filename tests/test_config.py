@@ -154,14 +154,6 @@ def test_an_unknown_name_names_the_nearest(override: str, sentence: str) -> None
         ("suites.0.spec.x=1", "config key 'suites.0.spec.x' cannot be set: 'suites.0.spec' is a value"),
         ("suites.0.spec.x.y=1", "config key 'suites.0.spec.x' cannot be set: 'suites.0.spec' is a value"),
         ('suites=["a", "a"]', "suite 'a' is listed twice"),
-        (
-            "cluster.replicas=true",
-            "config key 'cluster' cannot be {'replicas': True}: replicas need a cluster",
-        ),
-        (
-            'cluster={address="auto", gpus=1}',
-            "config key 'cluster' cannot be {'address': 'auto', 'gpus': 1}: gpus are",
-        ),
         ("suites={a={floor=0.6}, b={floor=0.6}}", "the floors of the suites add up to 1.2"),
         ("scheduler.options=3", "config key 'scheduler.options' cannot be 3: it must be a table"),
         ("scheduler.options.d=[1979-05-27]", "config key 'scheduler.options' cannot be"),

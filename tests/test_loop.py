@@ -256,7 +256,7 @@ def test_a_run_that_goes_on_elsewhere_is_the_same_run(tmp_path, whole, config, c
     database = Mortal.open(folder)
     with Store(database, clock=lambda: 0.0) as store, pytest.raises(Died):
         train_in(store, config, narrator=DyingAfter(0, database), cache=cache)
-    elsewhere = moved(recorded(folder), ["run.workers=3", "cluster.gpus=1.0"])
+    elsewhere = moved(recorded(folder), ["run.workers=3"])
     train(elsewhere, folder, resume=True, narrator=Listening(), cache=cache)
     assert recorded(folder) == config, "it still knows how it was started"
     with Store.open(folder, read_only=True) as store, Store.open(whole[0], read_only=True) as other:
@@ -444,6 +444,7 @@ def test_a_run_of_an_older_version_whose_configuration_lacks_later_keys_is_resum
             (UnknownName, r"suite of scheduler\.options\.floors 'eazy'; did you mean 'easy'"),
         ),
         (("cluster.replicas=true",), (BadConfig, r"set cluster\.address, or leave it out")),
+        (("cluster.gpus=1",), (BadConfig, r"set cluster\.replicas = true, or leave it out")),
         (
             ("cluster.replicas=true", "cluster.address=auto", "policy.model=vllm:some/model"),
             (BadConfig, r"servers of its own; leave cluster\.replicas out"),

@@ -90,6 +90,8 @@ def demand_policy(config: RunConfig, suites: Sequence[Suite]) -> None:
         demand_renderer(config.agent.renderer, "agent.renderer")
     if config.cluster.replicas and config.cluster.address is None:
         raise BadConfig("cluster.replicas samples on a cluster's nodes: set cluster.address, or leave it out")
+    if config.cluster.gpus and not config.cluster.replicas:
+        raise BadConfig("cluster.gpus are for replicas: set cluster.replicas = true, or leave it out")
     if config.cluster.replicas and serving is not None:
         raise BadConfig(f"policy {name!r} has servers of its own; leave cluster.replicas out")
     if config.policy.device is not None and not config.cluster.replicas:

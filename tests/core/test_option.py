@@ -72,3 +72,10 @@ def test_anything_else_is_refused_with_what_is_allowed(options: dict[str, Any], 
 def test_the_name_is_told_as_it_was_spelled() -> None:
     with pytest.raises(BadConfig, match="part: cut_share must be a number"):
         demand_kinds(Part, {"share": []}, what="part", prefix="cut_")
+
+
+def test_types_that_only_checkers_know_are_no_obstacle() -> None:
+    def part(count: "Elsewhere") -> None:  # type: ignore[name-defined]  # noqa: F821
+        pass
+
+    demand_kinds(part, {"count": 1.5}, what="part")

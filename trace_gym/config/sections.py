@@ -111,14 +111,6 @@ class ClusterSection(Section):
     replicas: bool = False
     gpus: NotNegative = 0.0
 
-    @model_validator(mode="after")
-    def _without_effect(self) -> Self:
-        if self.replicas and self.address is None:
-            raise ValueError("replicas need a cluster; set cluster.address, or leave cluster.replicas out")
-        if self.gpus and not self.replicas:
-            raise ValueError("gpus are for replicas; set cluster.replicas = true, or leave cluster.gpus out")
-        return self
-
 
 class TrainSection(Section):
     """The choices of the trainer; `train.config.TrainConfig` says what each does. The seed and the

@@ -27,8 +27,12 @@ def demand_kinds(
     factory: Callable[..., object], options: Mapping[str, Any], *, what: str, prefix: str = ""
 ) -> None:
     """See that every option is of the type of the parameter of its name; `prefix` is what its name begins
-    with where it is spelled. Raises BadConfig with what is allowed."""
-    declared = inspect.signature(factory, eval_str=True).parameters
+    with where it is spelled. Nothing is seen to where types are named that only type checkers know. Raises
+    BadConfig with what is allowed."""
+    try:
+        declared = inspect.signature(factory, eval_str=True).parameters
+    except NameError:
+        return
     for name, value in options.items():
         kinds = _alternatives(declared[name].annotation)
         if not any(_fits(value, kind) for kind in kinds):
