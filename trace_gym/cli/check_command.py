@@ -9,10 +9,9 @@ from functools import partial
 
 import click
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from trace_gym.cli.tables import output
+from trace_gym.cli.tables import folding, output
 from trace_gym.environment.certify import Finding, Report, certify
 from trace_gym.environment.registry import suite, suite_names
 from trace_gym.environment.trial import Plan
@@ -72,7 +71,7 @@ def _tell(spec: str, finding: Finding) -> None:
 
 
 def _print(report: Report) -> None:
-    table = Table(
+    table = folding(
         "finding", "", "evidence", title=f"{report.suite}: {'passed' if report.passed else 'FAILED'}"
     )
     for name, verdict, evidence in report.rows():

@@ -14,13 +14,12 @@ from tempfile import TemporaryFile
 from typing import Any
 
 import click
-from rich.table import Table
 
 from trace_gym.cli.demo_families import families
 from trace_gym.cli.demo_families import table as families_table
 from trace_gym.cli.display import Display
 from trace_gym.cli.options import see_that_free
-from trace_gym.cli.tables import interval_text, output
+from trace_gym.cli.tables import folding, interval_text, output
 from trace_gym.config import RunConfig, load
 from trace_gym.core.errors import RunFolderError
 from trace_gym.environment.registry import suite
@@ -134,7 +133,7 @@ def _facts(
 
 def _print(facts: dict[str, Any]) -> None:
     console = output()
-    table = Table("held-out success, 95 %", *[f"after {step} steps" for step in facts["success"]])
+    table = folding("held-out success, 95 %", *[f"after {step} steps" for step in facts["success"]])
     for name, row in ((facts["scheduler"], facts["success"]), ("control, learning rate 0", facts["control"])):
         table.add_row(name, *[interval_text(Interval(**found)) for found in row.values()])
     console.print(table)

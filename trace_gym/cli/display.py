@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
 from rich.text import Text
 
-from trace_gym.cli.tables import interval_text
+from trace_gym.cli.tables import folding, interval_text
 from trace_gym.core.budget import Budget, Cost
 from trace_gym.core.scheduler import EpisodeDone, Event, GrantFailed
 from trace_gym.core.tree import RolloutTree
@@ -160,7 +159,7 @@ class Display:
 
     def costs(self, cost: Cost) -> None:
         """A table of what was spent."""
-        table = Table(title="cost", show_header=False)
+        table = folding("", "", title="cost", show_header=False)
         for name, value in cost.json().items():
             if value:
                 table.add_row(name, f"{value:,.1f}".removesuffix(".0"))

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from trace_gym.cli.tables import output
+from trace_gym.cli.tables import folding, output
 from trace_gym.core.errors import BadConfig
 from trace_gym.core.task import Split
 from trace_gym.environment.audit import Audit, Pair, audit
@@ -78,7 +77,7 @@ def _sealed(found: Suite, path: Path, *, test: float, of: str, seed: int) -> Sui
 
 def _print(found: Suite, report: Audit) -> None:
     console = output()
-    table = Table("split", "tasks", "families", title=Text(found.spec))
+    table = folding("split", "tasks", "families", title=found.spec)
     for split, counts in report.splits.items():
         table.add_row(str(split), *map(str, counts))
     console.print(table)
@@ -92,7 +91,7 @@ def _print(found: Suite, report: Audit) -> None:
         "gold answer in the prompt": (len(report.told), ", ".join(report.told[:SHOWN])),
     }
     verdict = "sound" if report.sound else "NOT SOUND"
-    findings = Table("finding", "", "such as", title=f"{verdict} ({read}, {report.secrets} gold answers)")
+    findings = folding("finding", "", "such as", title=f"{verdict} ({read}, {report.secrets} gold answers)")
     for name, (count, examples) in rows.items():
         findings.add_row(name, str(count), Text(examples), style="red" if count else "")
     console.print(findings)
