@@ -1,6 +1,9 @@
 """`trace-gym view` as people type it: refusals name the way out."""
 
+import sys
+from signal import SIGINT
 from socket import create_server
+from subprocess import PIPE, Popen
 
 from tests.cli.conftest import Run
 
@@ -11,3 +14,13 @@ def test_a_port_that_is_taken_is_one_sentence_that_names_another(run: Run) -> No
         port = taken.getsockname()[1]
         told = run("view", "one", "--port", str(port)).sentence(2)
     assert told.startswith(f"port {port} cannot be used (another one: --port 0): ")
+
+
+def test_control_c_is_how_it_ends_and_no_failure(run: Run) -> None:
+    run("eval", "guess", "--agent", "noop", "--tasks", "1", "--out", "one", "--json")
+    words = [sys.executable, "-m", "trace_gym.cli", "view", "one", "--port", "0"]
+    with Popen(words, stderr=PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("open http://127.0.0.1:")
+        process.send_signal(SIGINT)
+        assert (process.wait(timeout=30), process.stderr.read()) == (0, "")

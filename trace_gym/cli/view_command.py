@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -35,7 +36,8 @@ def command(folder: Path, port: int, report: Path | None, trees: int) -> None:
         from trace_gym.view.app import serve
     except ModuleNotFoundError as error:
         raise MissingExtra(f"the viewer needs {error.name}: pip install 'trace-gym[view]'") from error
-    with boundary(BadConfig, OSError, what=f"port {port} cannot be used (another one: --port 0)"):
+    refused = boundary(BadConfig, OSError, what=f"port {port} cannot be used (another one: --port 0)")
+    with refused, suppress(KeyboardInterrupt):
         serve(
             folder, port=port, ready=lambda address: click.echo(f"open {address}  (Ctrl-C ends it)", err=True)
         )
