@@ -24,3 +24,10 @@ def test_control_c_is_how_it_ends_and_no_failure(run: Run) -> None:
         assert process.stderr.readline().startswith("open http://127.0.0.1:")
         process.send_signal(SIGINT)
         assert (process.wait(timeout=30), process.stderr.read()) == (0, "")
+
+
+def test_a_report_holds_as_many_trees_as_it_was_told(run: Run) -> None:
+    run("eval", "guess", "--agent", "noop", "--tasks", "3", "--out", "one", "--json")
+    assert run("view", "one", "--export", "two.html", "--trees", "2").err == "wrote two.html with 2 trees\n"
+    assert run("view", "one", "--export", "none.html", "--trees", "0").err == "wrote none.html with 0 trees\n"
+    assert "-1 is not in the range" in run("view", "one", "--export", "odd.html", "--trees", "-1").sentence(2)

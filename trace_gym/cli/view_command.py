@@ -22,7 +22,13 @@ from trace_gym.view.runfile import RunFile
 @click.option(
     "--export", "report", type=click.Path(path_type=Path), help="Write one offline HTML file instead."
 )
-@click.option("--trees", default=MOST_TREES, show_default=True, help="Trees that an export holds at most.")
+@click.option(
+    "--trees",
+    type=click.IntRange(min=0),
+    default=MOST_TREES,
+    show_default=True,
+    help="Trees that an export holds at most.",
+)
 def command(folder: Path, port: int, report: Path | None, trees: int) -> None:
     """Look at the run in FOLDER, or at all runs below it: curves, trees, tasks, comparisons, reports.
 
