@@ -130,6 +130,7 @@ def test_a_read_only_folder_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch
         ("eval guess guess --agent oracle", "guess, guess overlap"),
         ("check", "name a suite, or say --all"),
         ("check guess --forks 0", "Invalid value for '--forks'"),
+        ("serve guess --result nowhere/r.json", "the result cannot be written to nowhere/r.json: FileNot"),
         ("split guess --read 0", "Invalid value for '--read'"),
         ("split guess --read -5", "Invalid value for '--read'"),
     ],
