@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from trace_gym.cli.tables import folding, interval_text
+from trace_gym.cli.tables import amount, folding, interval_text
 from trace_gym.core.budget import Budget, Cost
 from trace_gym.core.scheduler import EpisodeDone, Event, GrantFailed
 from trace_gym.core.tree import RolloutTree
@@ -162,7 +162,7 @@ class Display:
         table = folding("", "", title="cost", show_header=False)
         for name, value in cost.json().items():
             if value:
-                table.add_row(name, f"{value:,.1f}".removesuffix(".0"))
+                table.add_row(name, amount(value))
         self.console.print(table)
 
     def note(self, text: str) -> None:

@@ -103,7 +103,7 @@ def _print_facts(console: Console, report: Report) -> None:
     facts.add_row("turns per episode", f"{report.turns_per_episode:.2f}")
     for name, value in report.cost.items():
         if value:
-            facts.add_row(name, f"{_amount(value)}{_per_success(report, name)}")
+            facts.add_row(name, f"{amount(value)}{_per_success(report, name)}")
     console.print(facts)
 
 
@@ -114,11 +114,11 @@ def _per_success(report: Report, name: str) -> str:
         return "  (no success)"
     ratio = report.cost_per_success[name]
     known = ratio.low is not None and ratio.high is not None
-    bounds = f" [{_amount(ratio.low or 0.0)}, {_amount(ratio.high or 0.0)}]" if known else ""
-    return f"  ({_amount(ratio.mean or 0.0)}{bounds} per success)"
+    bounds = f" [{amount(ratio.low or 0.0)}, {amount(ratio.high or 0.0)}]" if known else ""
+    return f"  ({amount(ratio.mean or 0.0)}{bounds} per success)"
 
 
-def _amount(value: float) -> str:
+def amount(value: float) -> str:
     """A cost in few digits: whole where it is, never 0.00 where it is little."""
     if value == int(value):
         return f"{value:,.0f}"
