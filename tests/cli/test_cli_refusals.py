@@ -89,6 +89,17 @@ def test_a_read_only_folder_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch
         monkeypatch.undo()
 
 
+def test_a_cache_that_cannot_be_written_to_is_named_with_the_way_out(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("TRACE_GYM_CACHE", str(tmp_path / "file" / "cache"))
+    told = run("eval", "guess", "--policy", "tiny", "--json").sentence(2)
+    assert told.startswith(
+        f"a warm model cannot be kept in {tmp_path}/file/cache/tiny (TRACE_GYM_CACHE names"
+    )
+
+
 # Input that cannot work: one sentence, exit code 2, nothing written.
 
 
