@@ -130,6 +130,7 @@ def test_a_cache_that_cannot_be_written_to_is_named_with_the_way_out(
         ("train guess --resume", "--resume takes the run folder in --out"),
         ("train --resume --set run.workers=3", "--resume takes the run folder in --out"),
         ("eval guess", "say who acts"),
+        ("eval guess --agent chat_api?model=m&base_url=localhost:8000/v1", "begins with http:// or https://"),
         ("eval guess --agent oracle --policy tiny", "say who acts"),
         ("eval guess --agent oracle --resume", "say which with --out"),
         ("eval guess --agent oracle --workers 0", "at least one worker"),
