@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 
 from trace_gym.core.budget import Budget
 from trace_gym.core.episode import Actor, StopReason
-from trace_gym.core.errors import BadConfig, EnvironmentFailed, UnknownName
+from trace_gym.core.errors import BadConfig, EnvironmentFailed, UnknownName, boundary
 from trace_gym.core.package import cache_folder
 from trace_gym.core.task import Split, Task
 from trace_gym.core.tree import Forest
@@ -86,16 +86,19 @@ def warm_tiny(
 ) -> Path:
     """The folder of the warm model that shall play `suites`; made now if the cache has none.
 
-    `progress` is called as training goes. Raises BadConfig where no suite has an oracle, for a
-    shape that no model can have and where cloning diverges, EnvironmentFailed.
+    `progress` is called as training goes. Raises BadConfig where no suite has an oracle, for a shape that no
+    model can have, where cloning diverges and for a cache that cannot be written to, EnvironmentFailed.
     """
     shown = _shown(suites, config)
     folder = cache_folder(cache) / "tiny" / _key(suites, config)
     if folder.is_dir():
         return folder
     vocabulary = [word for each in (*suites, *shown) for word in each.env_class.vocabulary]
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder.parent, prefix=".warming-") as scratch:
+    what = f"a warm model cannot be kept in {folder.parent} (TRACE_GYM_CACHE names another place)"
+    with boundary(BadConfig, OSError, what=what):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        room = TemporaryDirectory(dir=folder.parent, prefix=".warming-")
+    with room as scratch:
         try:
             fresh = make_tiny(
                 Path(scratch) / "fresh",

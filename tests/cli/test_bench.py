@@ -59,6 +59,13 @@ def test_allocator_prints_one_object_and_keeps_it(run: Run, tmp_path: Path) -> N
     assert run(*words, "--out", "file/below.json").sentence(2).startswith("cannot write file/below.json")
 
 
+def test_a_file_that_cannot_be_written_is_told_before_anything_is_measured(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    told = run("bench", "env", "no_such_suite", "--out", "file/below.json").sentence(2)
+    assert told.startswith("cannot write file/below.json: ")
+    assert told.endswith("/file is no folder, or cannot be written to")
+
+
 def test_modules_are_named_like_their_benchmarks() -> None:
     assert module_of("two-words") == "trace_gym.cli.bench_two_words"
 

@@ -89,6 +89,17 @@ def test_a_read_only_folder_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch
         monkeypatch.undo()
 
 
+def test_a_cache_that_cannot_be_written_to_is_named_with_the_way_out(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("TRACE_GYM_CACHE", str(tmp_path / "file" / "cache"))
+    told = run("eval", "guess", "--policy", "tiny", "--json").sentence(2)
+    assert told.startswith(
+        f"a warm model cannot be kept in {tmp_path}/file/cache/tiny (TRACE_GYM_CACHE names"
+    )
+
+
 # Input that cannot work: one sentence, exit code 2, nothing written.
 
 
@@ -119,6 +130,7 @@ def test_a_read_only_folder_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch
         ("train guess --resume", "--resume takes the run folder in --out"),
         ("train --resume --set run.workers=3", "--resume takes the run folder in --out"),
         ("eval guess", "say who acts"),
+        ("eval guess --agent chat_api?model=m&base_url=localhost:8000/v1", "begins with http:// or https://"),
         ("eval guess --agent oracle --policy tiny", "say who acts"),
         ("eval guess --agent oracle --resume", "say which with --out"),
         ("eval guess --agent oracle --workers 0", "at least one worker"),
@@ -130,6 +142,7 @@ def test_a_read_only_folder_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch
         ("eval guess guess --agent oracle", "guess, guess overlap"),
         ("check", "name a suite, or say --all"),
         ("check guess --forks 0", "Invalid value for '--forks'"),
+        ("serve guess --result nowhere/r.json", "the result cannot be written to nowhere/r.json: FileNot"),
         ("split guess --read 0", "Invalid value for '--read'"),
         ("split guess --read -5", "Invalid value for '--read'"),
     ],

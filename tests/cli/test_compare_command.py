@@ -31,6 +31,7 @@ def test_the_oracle_is_better_than_nothing(run: Run) -> None:
     ):
         assert text in table.out, text
     assert "four times in five" not in table.out, "there is no noise to speak of"
+    assert "-3 is not in the range" in run("compare", "nothing", "best", "--tasks", "-3").sentence(2)
 
 
 def test_names_of_runs_are_whole_in_a_pipe(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,3 +58,25 @@ def test_a_reader_who_reads_no_more_ends_it_quietly(run: Run, tasks: int) -> Non
     ended = subprocess.run(words, stdout=writing, stderr=subprocess.PIPE, timeout=120, check=False)
     os.close(writing)
     assert (ended.returncode, ended.stderr) == (1, b"")
+
+
+@pytest.mark.parametrize(
+    ("words", "kib"),
+    [
+        ("export one -o new", 40),
+        ("export one --format parquet -o new", 40),
+        ("view one --export new", 40),
+        ("split guess --seal new", 4),
+    ],
+)
+def test_a_disk_that_is_full_leaves_nothing_in_the_way_of_the_next_try(
+    run: Run, words: str, kib: int
+) -> None:
+    run("eval", "guess", "--agent", "random", "--tasks", "12", "-k", "20", "--out", "one", "--json")
+    limited = f"ulimit -f {kib}; exec {sys.executable} -m trace_gym.cli {words}"
+    ended = subprocess.run(["bash", "-c", limited], capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode in (1, 2)
+    assert "File too large" in ended.stderr
+    assert ended.stderr.count("\n") == 1, "one sentence"
+    assert not Path("new").exists()
+    assert run(*words.split()).code == 0

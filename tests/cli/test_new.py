@@ -24,6 +24,17 @@ def test_a_new_suite_certifies_as_written(run, tmp_path, monkeypatch):
     assert [path.name for path in left if path.suffix != ".py"] == []
 
 
+@pytest.mark.parametrize("name", ["none", "purse"])
+def test_a_name_that_the_code_knows_already_gets_a_class_of_its_own(run, tmp_path, monkeypatch, name):
+    run("new", name)
+    monkeypatch.syspath_prepend(tmp_path / name)
+    project = tomllib.loads((tmp_path / name / "pyproject.toml").read_text())
+    made = project["project"]["entry-points"]["trace_gym.envs"][name].partition(":")[2]
+    file, test = (tmp_path / name / place for place in (f"trace_gym_{name}/env.py", f"tests/test_{name}.py"))
+    assert run("check", f"{file}:{made}", "--forks", "5", "--fuzz", "20", "--json").json()["passed"] is True
+    assert f"from trace_gym_{name}.env import {made}\n" in test.read_text()
+
+
 def test_a_folder_of_choice(run, tmp_path):
     run("new", "my_till", "--folder", "suites/till")
     assert (tmp_path / "suites" / "till" / "tests" / "test_my_till.py").is_file()
@@ -38,6 +49,12 @@ def test_nothing_is_overwritten(run, tmp_path):
 @pytest.mark.parametrize("name", ["My_till", "2tills", "my-till", "till_", "a__b"])
 def test_a_name_that_is_none_is_refused(run, name):
     assert "a suite's name is like my_shop" in run("new", name).sentence(2)
+
+
+@pytest.mark.parametrize("name", ["envs", "agents"])
+def test_a_name_whose_package_would_hide_another_is_refused(run, name):
+    told = run("new", name).sentence(2)
+    assert told == f"trace_gym_{name} is a package of trace-gym itself; choose another name"
 
 
 def test_a_name_that_is_taken_is_refused(run):

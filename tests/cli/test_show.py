@@ -1,7 +1,10 @@
 """`trace-gym runs` and `trace-gym show` as people type it, on runs of every kind and state."""
 
 import io
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,6 +17,7 @@ from trace_gym.assemble import train
 from trace_gym.cli.display import Display
 from trace_gym.cli.text_tree import Notes, text_tree
 from trace_gym.config import load
+from trace_gym.core.budget import Cost
 from trace_gym.core.scheduler import Grant
 from trace_gym.core.tree import Anchor
 from trace_gym.store import RunStatus, Store
@@ -151,6 +155,35 @@ def test_success_of_nothing_is_a_dash(run: Run, tmp_path: Path) -> None:
     cells = [line[:3] for line in lines if line and line[0] in ("0", "1", "a", "b")]
     assert cells == [["0", "0.500", "0.000"], ["1", "-", "0.000"], ["a", "0.500", "-"], ["b", "-", "-"]]
     assert run("runs", "m", "--json").json()["runs"][0]["success"] is None
+
+
+def test_a_terminal_of_few_characters_is_told_all_the_same(run: Run) -> None:
+    run("eval", "guess", "--agent", "oracle", "--tasks", "1", "--out", "ü", "--json")
+    (key,) = _keys(Path("ü"))
+    words = [sys.executable, "-m", "trace_gym.cli"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    for rest, said in (
+        (["show", "ü", key], b"solved (terminated)"),
+        (["show", "ü"], b"\\xfc: eval, finished"),
+    ):
+        told = subprocess.run([*words, *rest], env=environment, capture_output=True, timeout=120, check=False)
+        assert (told.returncode, told.stderr) == (0, b"")
+        assert said in told.stdout
+
+
+def test_little_costs_are_told_in_few_digits_never_as_nothing() -> None:
+    display = Display(total=1)
+    display.console.file = said = io.StringIO()
+    display.costs(Cost(trajectories=1200, decoded=7, env_seconds=0.0123, usd=0.034, model_seconds=3.75))
+    rows = [line.split("│")[1:3] for line in said.getvalue().splitlines() if line.startswith("│")]
+    told = {name.strip(): value.strip() for name, value in rows}
+    assert told["trajectories"] == "1,200"
+    assert [told[name] for name in ("decoded", "env_seconds", "usd", "model_seconds")] == [
+        "7",
+        "0.012",
+        "0.034",
+        "3.75",
+    ]
 
 
 def _keys(folder: Path) -> list[str]:

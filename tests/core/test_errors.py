@@ -7,7 +7,13 @@ from trace_gym.core.errors import EnvironmentFailed, ForkDiverged, boundary, unk
 
 def test_the_nearest_name_is_offered():
     assert "did you mean 'wikihop'?" in str(unknown("suite", "wikihopp", ["guess", "wikihop"]))
-    assert "known: guess, wikihop" in str(unknown("suite", "zzz", ["wikihop", "guess"]))
+    assert "known: guess, wikihop." in str(unknown("suite", "zzz", ["wikihop", "guess"]))
+
+
+def test_of_very_many_names_some_are_listed_and_the_others_counted():
+    told = str(unknown("task", "zzz", [f"{number:06}" for number in range(40_000)]))
+    assert told.startswith("unknown task 'zzz'; known: 000000, 000001, ")
+    assert told.endswith(", 000099 and 39,900 more.")
 
 
 def test_boundary_chains_the_cause_and_lets_our_own_errors_through():

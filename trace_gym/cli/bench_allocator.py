@@ -8,11 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from trace_gym.bench.allocator import Measured, run
 from trace_gym.cli.bench_command import deliver, output_options
+from trace_gym.cli.tables import folding, output
 
 AtLeastOne = click.IntRange(min=1)
 
@@ -61,7 +60,7 @@ def command(
 
 
 def _tell(m: Measured) -> None:
-    table = Table(title="allocators", show_header=False)
+    table = folding(title="allocators", show_header=False)
     table.add_row("stage 1", f"{m.candidates:,} candidates, M = {m.roots:,}, cap {m.cap}")
     table.add_row("seconds", f"{m.seconds:.3f}")
     table.add_row("memory", f"{m.array_mib:.0f} MiB of arrays; process at most {m.process_mib:.0f} MiB")
@@ -70,4 +69,4 @@ def _tell(m: Measured) -> None:
     table.add_row("against DP", f"{m.small} small instances, worst shortfall {m.worst_small:.1e}")
     table.add_row("optimum met", "yes, up to the parity remainder" if m.exact else "NO")
     table.add_row("stage 2", f"{m.prefixes:,} prefixes, as many continuations: {m.prefix_seconds:.3f} s")
-    Console().print(table)
+    output().print(table)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.resources import files
@@ -77,8 +78,17 @@ def output_options(function: Command) -> Command:
     function = click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON object.")(
         function
     )
-    kind = click.Path(path_type=Path, dir_okay=False)
-    return click.option("--out", type=kind, help="Also write the JSON object to this file.")(function)
+    kind, said = click.Path(path_type=Path, dir_okay=False), "Also write the JSON object to this file."
+    return click.option("--out", type=kind, callback=_with_a_place, help=said)(function)
+
+
+def _with_a_place(_: click.Context, __: click.Parameter, out: Path | None) -> Path | None:
+    """Refuse a file that cannot be written before hours are measured for it. Raises BadConfig."""
+    if out is not None:
+        there = next(path for path in (out, *out.absolute().parents) if path.exists())
+        if not os.access(there, os.W_OK) or not (there == out or there.is_dir()):
+            raise BadConfig(f"cannot write {out}: {there} is no folder, or cannot be written to")
+    return out
 
 
 def deliver(facts: Mapping[str, Any], *, as_json: bool, out: Path | None, tell: Callable[[], None]) -> None:

@@ -8,11 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from trace_gym.bench.env import Report, run
 from trace_gym.cli.bench_command import deliver, output_options
+from trace_gym.cli.tables import folding, output
 from trace_gym.environment.registry import suite
 
 AtLeastOne = click.IntRange(min=1)
@@ -44,11 +43,11 @@ def command(
 
 
 def _tell(report: Report) -> None:
-    table = Table(title=f"{report.count} environments at once, {report.machine}")
+    table = folding(title=f"{report.count} environments at once, {report.machine}")
     for heading in ("suite", "way", "steps", "episodes", "seconds", "steps/s", "of vector's"):
-        table.add_column(heading, justify="left" if heading in ("suite", "way") else "right")
+        table.add_column(heading, justify="left" if heading in ("suite", "way") else "right", overflow="fold")
     for row in report.rows:
         ratio = f"{report.ratio(row.suite):.2f}" if row.way == "collector" else ""
         numbers = (f"{row.steps:,}", f"{row.episodes:,}", f"{row.seconds:.2f}", f"{row.rate:,.0f}", ratio)
         table.add_row(row.suite, row.way, *numbers)
-    Console().print(table)
+    output().print(table)

@@ -8,11 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from trace_gym.bench.evaluation import Row, measure, recorded, spreads, written
 from trace_gym.cli.bench_command import deliver, output_options
+from trace_gym.cli.tables import folding, output
 from trace_gym.statistics.simulation import Population
 
 
@@ -63,7 +62,7 @@ def command(
 
 def _tell(rows: list[Row]) -> None:
     title = "adaptive evaluation; spending in attempts a task"
-    table = Table(
+    table = folding(
         *(
             "tasks",
             "known",
@@ -94,4 +93,4 @@ def _tell(rows: list[Row]) -> None:
             f"{found.saving:.2f}",
             f"{found.informed:.2f}",
         )
-    Console().print(table)
+    output().print(table)

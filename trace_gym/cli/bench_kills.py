@@ -8,11 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from trace_gym.bench.kills import CELLS, Drill, run
 from trace_gym.cli.bench_command import deliver, output_options
+from trace_gym.cli.tables import folding, output
 from trace_gym.core.errors import BadConfig
 
 
@@ -54,7 +53,7 @@ def command(
 
 
 def _tell(drills: list[Drill]) -> None:
-    table = Table(
+    table = folding(
         "job, sandbox, policy",
         "runs",
         "kills",
@@ -69,7 +68,7 @@ def _tell(drills: list[Drill]) -> None:
         counts = (drill.runs, drill.kills, drill.early, drill.turns, drill.broken)
         again = "" if drill.asked is None else str(drill.asked)
         table.add_row(drill.cell, *map(str, counts), again, str(len(drill.faults)), f"{drill.seconds:.0f}")
-    Console().print(table)
+    output().print(table)
     for drill in drills:
         for fault in drill.faults:
             click.echo(f"{drill.cell}: {fault}")

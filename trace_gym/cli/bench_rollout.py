@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
-from rich.table import Table
 
 from trace_gym.cli.bench_command import deliver, output_options
+from trace_gym.cli.tables import folding, output
 from trace_gym.core.errors import MissingExtra
 from trace_gym.environment.registry import suite
 from trace_gym.parts import native_renderer, with_torch
@@ -112,14 +112,14 @@ def _vllm(wanted: bool | None) -> tuple[VllmConfig | None, str]:
 
 def _tell(report: Report, why_not: str) -> None:
     title = f"{Path(report.policy).name} ({report.dtype}) on {report.suite}, {report.device}"
-    table = Table(title=title)
+    table = folding(title=title)
     for heading in ("way", "tokens", "s", "tok/s", "cpu s", "batch", "outside", "forks", "turns"):
-        table.add_column(heading, justify="left" if heading == "way" else "right")
+        table.add_column(heading, justify="left" if heading == "way" else "right", overflow="fold")
     for row in report.rows:
         shares = ("-" if part is None else f"{part:.1%}" for part in (row.outside, row.forks, row.turns))
         some = ("-" if number is None else f"{number:.1f}" for number in (row.cpu_seconds, row.batch))
         table.add_row(row.way, f"{row.tokens:,}", f"{row.seconds:.1f}", f"{row.rate:,.0f}", *some, *shares)
-    console = Console()
+    console = output()
     console.print(table)
     console.print(
         "batch: rows in a decoding step; outside: wall time without the model; forks, turns: tokens before "

@@ -8,11 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from trace_gym.bench.sandbox import Measured, run
 from trace_gym.cli.bench_command import deliver, output_options
+from trace_gym.cli.tables import folding, output
 from trace_gym.environment.sandbox import KINDS
 
 AtLeastOne = click.IntRange(min=1)
@@ -42,9 +41,9 @@ def command(
 
 def _tell(measured: Measured) -> None:
     title = f"sandboxes (workspace of {measured.files:,} files; load {measured.load:.1f} at the start)"
-    table = Table(title=title)
+    table = folding(title=title)
     for name in ("what", "least ms", "median", "90 % below", "of", "target", ""):
-        table.add_column(name, justify="left" if name in ("what", "") else "right")
+        table.add_column(name, justify="left" if name in ("what", "") else "right", overflow="fold")
     for who, timings in measured.timings.items():
         for what, timing in timings.items():
             target = "" if timing.target_ms is None else f"{timing.target_ms:g}"
@@ -52,7 +51,7 @@ def _tell(measured: Measured) -> None:
             times = (timing.least_ms, timing.median_ms, timing.decile_ms)
             figures = (*(f"{each:,.2f}" for each in times), str(timing.count))
             table.add_row(f"{who}: {what}", *figures, target, verdict)
-    console = Console()
+    console = output()
     console.print(table)
     for kind, reason in measured.absent.items():
         console.print(f"{kind} was not measured: {reason}", highlight=False)

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from trace_gym.cli.bench_command import deliver, output_options
+from trace_gym.cli.tables import folding, output
 from trace_gym.core.errors import MissingExtra
 from trace_gym.parts import with_torch
 
@@ -81,7 +80,7 @@ def _tell(report: Report) -> None:
     from trace_gym.bench.train import has_trl
 
     title = f"{report.model} ({report.parameters:,} parameters, {report.dtype}) on {report.device}"
-    table = Table(title=title)
+    table = folding(title=title)
     for heading in (
         "shape",
         "way",
@@ -92,10 +91,10 @@ def _tell(report: Report) -> None:
         "MiB",
         "off by",
     ):
-        table.add_column(heading, justify="left" if heading in ("shape", "way") else "right")
+        table.add_column(heading, justify="left" if heading in ("shape", "way") else "right", overflow="fold")
     for row in report.rows:
         table.add_row(row.shape, row.way, *_numbers(row))
-    console = Console()
+    console = output()
     console.print(table)
     console.print(
         "terms: tokens whose logits are computed; faster: than leaves; off by: its gradient, relative"

@@ -9,9 +9,9 @@ from functools import partial
 
 import click
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from trace_gym.cli.tables import folding, output
 from trace_gym.environment.certify import Finding, Report, certify
 from trace_gym.environment.registry import suite, suite_names
 from trace_gym.environment.trial import Plan
@@ -49,7 +49,7 @@ def command(
     console = Console(stderr=True)
     reports: list[Report] = []
     for each in found:
-        with console.status(f"certifying {each.spec} ..."):
+        with console.status(Text(f"certifying {each.spec} ...")):
             usual = Plan.fitting(each)
             plan = replace(usual, forks=forks or usual.forks, fuzz=fuzz or usual.fuzz, seed=seed)
             report = certify(each, plan, tell=partial(_tell, str(each.spec)))
@@ -71,9 +71,9 @@ def _tell(spec: str, finding: Finding) -> None:
 
 
 def _print(report: Report) -> None:
-    table = Table(
+    table = folding(
         "finding", "", "evidence", title=f"{report.suite}: {'passed' if report.passed else 'FAILED'}"
     )
     for name, verdict, evidence in report.rows():
         table.add_row(name, verdict, Text(evidence), style="" if verdict == "pass" else "red")
-    Console().print(table)
+    output().print(table)

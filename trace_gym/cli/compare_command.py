@@ -23,7 +23,13 @@ SHOWN = 10
     "trace-gym compare runs/t/eval/step-00000 runs/t",
 )
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--tasks", default=SHOWN, show_default=True, help="Tasks to list on which two runs differ.")
+@click.option(
+    "--tasks",
+    type=click.IntRange(min=0),
+    default=SHOWN,
+    show_default=True,
+    help="Tasks to list on which two runs differ.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON object on standard output.")
 def command(runs: tuple[Path, ...], tasks: int, as_json: bool) -> None:
     """Compare every run in RUNS with the first: evaluations, or training runs (their newest evaluation)."""

@@ -14,14 +14,12 @@ from tempfile import TemporaryFile
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from trace_gym.cli.demo_families import families
 from trace_gym.cli.demo_families import table as families_table
 from trace_gym.cli.display import Display
 from trace_gym.cli.options import see_that_free
-from trace_gym.cli.tables import interval_text
+from trace_gym.cli.tables import folding, interval_text, output
 from trace_gym.config import RunConfig, load
 from trace_gym.core.errors import RunFolderError
 from trace_gym.environment.registry import suite
@@ -55,7 +53,7 @@ def command(out: Path | None, overrides: tuple[str, ...], as_json: bool) -> None
     with Display(quiet=as_json) as display:
         shown = list(families(display.note))
     if not as_json:
-        Console().print(families_table(shown))
+        output().print(families_table(shown))
     with Display(total=config.run.steps, quiet=as_json) as display:
         suites = [suite(section.spec) for section in config.suites]
         warm_tiny(suites, warm_config(config), note=display.note, progress=display.warming)
@@ -134,8 +132,8 @@ def _facts(
 
 
 def _print(facts: dict[str, Any]) -> None:
-    console = Console()
-    table = Table("held-out success, 95 %", *[f"after {step} steps" for step in facts["success"]])
+    console = output()
+    table = folding("held-out success, 95 %", *[f"after {step} steps" for step in facts["success"]])
     for name, row in ((facts["scheduler"], facts["success"]), ("control, learning rate 0", facts["control"])):
         table.add_row(name, *[interval_text(Interval(**found)) for found in row.values()])
     console.print(table)

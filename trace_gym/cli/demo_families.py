@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from rich.table import Table
 
+from trace_gym.cli.tables import folding
 from trace_gym.core.errors import TraceGymError
 from trace_gym.core.task import Split
 from trace_gym.environment.registry import Suite, suite
@@ -88,7 +89,7 @@ def _fork_ms(found: Suite) -> float:
 
 def table(shown: list[Shown]) -> Table:
     """For people."""
-    made = Table("family", "suite", "reference solution", "random actions", "step", "fork")
+    made = folding("family", "suite", "reference solution", "random actions", "step", "fork")
     for each in shown:
         if each.absent:
             made.add_row(each.family, each.suite, each.absent)

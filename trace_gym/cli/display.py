@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.text import Text
 
-from trace_gym.cli.tables import interval_text
+from trace_gym.cli.tables import amount, folding, interval_text
 from trace_gym.core.budget import Budget, Cost
 from trace_gym.core.scheduler import EpisodeDone, Event, GrantFailed
 from trace_gym.core.tree import RolloutTree
@@ -39,7 +39,7 @@ class Display:
         quiet: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.console = Console(stderr=True, quiet=quiet)
+        self.console = Console(stderr=True, quiet=quiet, markup=False, emoji=False)
         self._clock = clock
         self._begun = clock()
         self._all, self._done, self._told = rollouts, 0, 0
@@ -139,9 +139,10 @@ class Display:
 
     def evaluated(self, step: int, report: Report) -> None:
         """One line."""
-        text = interval_text(report.success)
+        found = (interval_text(report.success), "bold")
+        told = (f"held-out success after {step} steps: ", found, f"  ({report.episodes} episodes)")
         self.console.print(
-            f"held-out success after {step} steps: [bold]{text}[/bold]  ({report.episodes} episodes)",
+            Text.assemble(*told),
             highlight=False,
             soft_wrap=True,
         )
@@ -158,15 +159,15 @@ class Display:
 
     def costs(self, cost: Cost) -> None:
         """A table of what was spent."""
-        table = Table(title="cost", show_header=False)
+        table = folding("", "", title="cost", show_header=False)
         for name, value in cost.json().items():
             if value:
-                table.add_row(name, f"{value:,.1f}".removesuffix(".0"))
+                table.add_row(name, amount(value))
         self.console.print(table)
 
     def note(self, text: str) -> None:
         """One line."""
-        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+        self.console.print(text, highlight=False, soft_wrap=True)
 
 
 def _mean(metrics: Mapping[str, float], name: str) -> str:

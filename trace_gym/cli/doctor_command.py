@@ -13,10 +13,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from trace_gym.cli.tables import folding, output
 from trace_gym.core.errors import MissingExtra, TraceGymError
 from trace_gym.core.package import cache_folder
 from trace_gym.environment import browser
@@ -47,11 +46,11 @@ def command(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"findings": [asdict(finding) for finding in findings]}))
         return
-    table = Table("", "part", "found", "to do")
+    table = folding("", "part", "found", "to do")
     for finding in findings:
         mark = Text("yes", style="green") if finding.usable else Text("no", style="yellow")
         table.add_row(mark, *map(Text, (finding.name, finding.found, finding.advice)))
-    Console().print(table)
+    output().print(table)
 
 
 def diagnose() -> Iterator[Finding]:

@@ -13,6 +13,7 @@ import click
 
 from trace_gym.core.action import ToolSpec
 from trace_gym.core.errors import BadConfig, RunFolderError, TraceGymError
+from trace_gym.core.files import new_file
 from trace_gym.environment.registry import suite
 from trace_gym.store import Store, StoredEpisode, episode_record
 from trace_gym.store.atif import atif_record
@@ -104,7 +105,7 @@ def _write(records: Iterator[dict[str, Any]], out: Path | None) -> int:
     count = 0
     try:
         with ExitStack() as stack:
-            stream = sys.stdout if out is None else stack.enter_context(out.open("x", encoding="utf-8"))
+            stream = sys.stdout if out is None else stack.enter_context(new_file(out))
             for record in records:
                 stream.write(json.dumps(record) + "\n")
                 count += 1

@@ -13,6 +13,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from trace_gym.cli.tables import UNBOUNDED, output
 from trace_gym.core.errors import TraceGymError
 from trace_gym.core.task import Split, Task
 from trace_gym.environment.browser_env import BrowserEnv
@@ -34,14 +35,14 @@ def command(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows))
         return
-    console = Console()
+    console, whole = output(), Console(width=UNBOUNDED)
     table = Table("suite", "train (families)", "test (families)", "fork", "random", box=None, show_edge=False)
     for column in table.columns:
         column.no_wrap = True
     for name, row in rows.items():
         table.add_row(Text(name, style="bold"), *([] if "error" in row else _facts(row)))
-    with console.capture() as drawn:
-        console.print(table)
+    with whole.capture() as drawn:
+        whole.print(table)
     header, *lines = drawn.get().splitlines()
     console.print(Text.from_ansi(header))
     for line, row in zip(lines, rows.values(), strict=True):

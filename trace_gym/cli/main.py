@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from importlib import import_module
+from io import TextIOWrapper
 
 import click
 
@@ -66,6 +67,8 @@ def cli(verbose: bool) -> None:
 
 def main() -> None:
     """Entry point. Exit codes: 0 done, 1 failed or not read on, 2 wrong input, 130 interrupted."""
+    if isinstance(sys.stdout, TextIOWrapper):  # what its encoding lacks is spelled, as on standard error
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         sys.exit(cli.main(prog_name="trace-gym", standalone_mode=False))
     except (click.exceptions.Abort, KeyboardInterrupt):

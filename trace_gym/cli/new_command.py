@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from importlib.resources import files
+from keyword import iskeyword
 from pathlib import Path
 
 import click
@@ -12,6 +13,8 @@ from trace_gym.core.errors import BadConfig, boundary
 from trace_gym.environment.registry import suite_names
 
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+OURS = ("envs", "agents")
+"""Suites whose packages, named `trace_gym_NAME`, would hide ours."""
 
 
 @click.command(
@@ -32,6 +35,8 @@ def command(name: str, folder: Path | None) -> None:
         raise BadConfig(f"a suite's name is like my_shop (small letters, digits, underscores), got {name!r}")
     if name in suite_names():
         raise BadConfig(f"a suite {name!r} is installed already; choose another name")
+    if name in OURS:
+        raise BadConfig(f"trace_gym_{name} is a package of trace-gym itself; choose another name")
     target = folder or Path(name)
     if target.exists():
         raise BadConfig(f"{str(target)!r} exists already; nothing was written")
@@ -48,6 +53,9 @@ def _package(name: str) -> dict[str, str]:
     """The files of the package, by their place in it."""
     template = files("trace_gym.cli").joinpath("template")
     title = "".join(word.capitalize() for word in name.split("_"))
+    taken = re.search(rf"\b{title}\b", template.joinpath("env.py.txt").read_text(encoding="utf-8"))
+    if iskeyword(title) or taken:
+        title = f"{title}Env"
     words = {"@name@": name, "@dashed@": name.replace("_", "-"), "@Class@": title}
 
     def filled(source: str) -> str:

@@ -33,16 +33,16 @@ def command(name: str, which: str, split: str, agent: str) -> None:
     """
     found = suite(name)
     task = _chosen(found, Split(split), which)
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False, emoji=False)
     if agent == "human":
         _play(found, task, console)
         return
     episode = asyncio.run(_watched(found, task, agent))
     for turn in episode.turns[1:]:
-        console.print(f"> {turn.text or (turn.action.json() if turn.action else '')}", markup=False)
-        console.print(turn.observation, markup=False)
+        console.print(f"> {turn.text or (turn.action.json() if turn.action else '')}")
+        console.print(turn.observation)
     for verdict in episode.turns[-1].verdicts:
-        console.print(f"{verdict.status:8} {verdict.name}: {verdict.evidence}", markup=False, highlight=False)
+        console.print(f"{verdict.status:8} {verdict.name}: {verdict.evidence}", highlight=False)
     console.print(f"stopped: {episode.stop}; success: {episode.success}", highlight=False)
 
 

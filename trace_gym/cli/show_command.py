@@ -76,7 +76,7 @@ def _show_run(store: Store, as_json: bool) -> None:
     console.print(table)
     _print_suites(console, steps)
     for line in store.log_lines()[-STEPS_SHOWN:]:
-        console.print(f"{line.level}: {line.message}", highlight=False, markup=False)
+        console.print(f"{line.level}: {line.message}", highlight=False)
 
 
 def _print_suites(console: Console, steps: Mapping[int, Mapping[str, Any]]) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from trace_gym.cli.tables import folding, output
 from trace_gym.core.errors import BadConfig
 from trace_gym.core.task import Split
 from trace_gym.environment.audit import Audit, Pair, audit
@@ -57,7 +57,7 @@ def command(spec: str, path: Path | None, test: float, of: str, seed: int, read:
     found = suite(spec)
     if path is not None:
         found = _sealed(found, path, test=test, of=of, seed=seed)
-    with Console(stderr=True, quiet=as_json).status(f"auditing {found.spec} ..."):
+    with Console(stderr=True, quiet=as_json).status(Text(f"auditing {found.spec} ...")):
         report = audit(found, most=read, seed=seed)
     if as_json:
         click.echo(json.dumps({**report.json(), "sealed": found.seal.hash if found.seal else None}))
@@ -76,8 +76,8 @@ def _sealed(found: Suite, path: Path, *, test: float, of: str, seed: int) -> Sui
 
 
 def _print(found: Suite, report: Audit) -> None:
-    console = Console()
-    table = Table("split", "tasks", "families", title=Text(found.spec))
+    console = output()
+    table = folding("split", "tasks", "families", title=found.spec)
     for split, counts in report.splits.items():
         table.add_row(str(split), *map(str, counts))
     console.print(table)
@@ -91,7 +91,7 @@ def _print(found: Suite, report: Audit) -> None:
         "gold answer in the prompt": (len(report.told), ", ".join(report.told[:SHOWN])),
     }
     verdict = "sound" if report.sound else "NOT SOUND"
-    findings = Table("finding", "", "such as", title=f"{verdict} ({read}, {report.secrets} gold answers)")
+    findings = folding("finding", "", "such as", title=f"{verdict} ({read}, {report.secrets} gold answers)")
     for name, (count, examples) in rows.items():
         findings.add_row(name, str(count), Text(examples), style="red" if count else "")
     console.print(findings)

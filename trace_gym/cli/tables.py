@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from trace_gym.evaluate import Report
 from trace_gym.statistics import Interval, TurnRow
@@ -18,8 +19,9 @@ UNBOUNDED = 10_000
 
 
 def output() -> Console:
-    """Standard output; what is no terminal has no width, so that nothing is broken there or cut."""
-    console = Console()
+    """Standard output; what is no terminal has no width, so that nothing is broken there or cut. Brackets and
+    colons are what they are: names of runs, checks and subsets hold them."""
+    console = Console(markup=False, emoji=False)
     if not console.is_terminal:
         console.width = UNBOUNDED
     return console
@@ -40,14 +42,18 @@ def interval_text(interval: Interval) -> str:
     return f"{interval.mean:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
 
 
+def _bold(interval: Interval) -> Text:
+    return Text.assemble((interval_text(interval), "bold"))
+
+
 def print_report(console: Console, report: Report, *, title: str) -> None:
     """An evaluation as tables: success with its interval, episodes and cost, checks, turns."""
     table = folding("", "success, 95 %", title=title)
     for name, interval in report.by.items():
         table.add_row(name, interval_text(interval))
-    table.add_row("all tasks", f"[bold]{interval_text(report.success)}[/bold]  ({_clusters(report.success)})")
+    table.add_row("all tasks", _bold(report.success).append(f"  ({_clusters(report.success)})"))
     if report.score is not None:
-        table.add_row("mean of the parts", f"[bold]{interval_text(report.score)}[/bold]")
+        table.add_row("mean of the parts", _bold(report.score))
     if report.possible is not None and report.missing:
         low, high = report.possible
         lost = f"{report.missing} attempts without an outcome"
@@ -98,7 +104,7 @@ def _print_facts(console: Console, report: Report) -> None:
         facts.add_row("turns per episode", f"{report.turns_per_episode:.2f}")
     for name, value in report.cost.items():
         if value:
-            facts.add_row(name, f"{_amount(value)}{_per_success(report, name)}")
+            facts.add_row(name, f"{amount(value)}{_per_success(report, name)}")
     console.print(facts)
 
 
@@ -109,11 +115,11 @@ def _per_success(report: Report, name: str) -> str:
         return "  (no success)"
     ratio = report.cost_per_success[name]
     known = ratio.low is not None and ratio.high is not None
-    bounds = f" [{_amount(ratio.low or 0.0)}, {_amount(ratio.high or 0.0)}]" if known else ""
-    return f"  ({_amount(ratio.mean or 0.0)}{bounds} per success)"
+    bounds = f" [{amount(ratio.low or 0.0)}, {amount(ratio.high or 0.0)}]" if known else ""
+    return f"  ({amount(ratio.mean or 0.0)}{bounds} per success)"
 
 
-def _amount(value: float) -> str:
+def amount(value: float) -> str:
     """A cost in few digits: whole where it is, never 0.00 where it is little."""
     if value == int(value):
         return f"{value:,.0f}"

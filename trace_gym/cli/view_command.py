@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -21,7 +22,13 @@ from trace_gym.view.runfile import RunFile
 @click.option(
     "--export", "report", type=click.Path(path_type=Path), help="Write one offline HTML file instead."
 )
-@click.option("--trees", default=MOST_TREES, show_default=True, help="Trees that an export holds at most.")
+@click.option(
+    "--trees",
+    type=click.IntRange(min=0),
+    default=MOST_TREES,
+    show_default=True,
+    help="Trees that an export holds at most.",
+)
 def command(folder: Path, port: int, report: Path | None, trees: int) -> None:
     """Look at the run in FOLDER, or at all runs below it: curves, trees, tasks, comparisons, reports.
 
@@ -35,7 +42,8 @@ def command(folder: Path, port: int, report: Path | None, trees: int) -> None:
         from trace_gym.view.app import serve
     except ModuleNotFoundError as error:
         raise MissingExtra(f"the viewer needs {error.name}: pip install 'trace-gym[view]'") from error
-    with boundary(BadConfig, OSError, what=f"port {port} cannot be used (another one: --port 0)"):
+    refused = boundary(BadConfig, OSError, what=f"port {port} cannot be used (another one: --port 0)")
+    with refused, suppress(KeyboardInterrupt):
         serve(
             folder, port=port, ready=lambda address: click.echo(f"open {address}  (Ctrl-C ends it)", err=True)
         )

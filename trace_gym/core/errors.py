@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 
+MOST_NAMED = 100
+
 
 class TraceGymError(Exception):
     """Any failure that this library reports on purpose; its text names the fix where there is one."""
@@ -89,10 +91,12 @@ class TrainingHalted(TraceGymError):
 
 
 def unknown(kind: str, name: str, known: Iterator[str] | list[str] | tuple[str, ...]) -> UnknownName:
-    """The error for an unknown name, with the nearest valid one."""
+    """The error for an unknown name, with the nearest valid one, else with those there are, or the first."""
     names = sorted(known)
     near = get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names) or 'none'}."
+    more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
+    told = f"known: {', '.join(names[:MOST_NAMED]) or 'none'}{more}."
+    hint = f"did you mean {near[0]!r}?" if near else told
     return UnknownName(f"unknown {kind} {name!r}; {hint}")
 
 

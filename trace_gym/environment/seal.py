@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from trace_gym.core.errors import BadConfig, boundary
+from trace_gym.core.files import new_file
 from trace_gym.core.task import Split, Task
 
 VERSION = 1
@@ -86,7 +87,7 @@ def write_seal(seal: Seal, path: Path) -> None:
         "content": seal.content,
         "hash": seal.hash,
     }
-    with boundary(BadConfig, OSError, what=f"the split cannot be written to {path}"), path.open("x") as file:
+    with boundary(BadConfig, OSError, what=f"the split cannot be written to {path}"), new_file(path) as file:
         file.write(json.dumps(record, indent=1) + "\n")
 
 

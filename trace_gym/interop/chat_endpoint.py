@@ -80,11 +80,14 @@ class ChatEndpoint:
     """
 
     def __init__(self, base_url: str | None, *, key: str, timeout_s: float, retries: int) -> None:
+        """Raises BadConfig: an address that is none."""
         if timeout_s <= 0 or retries < 0:
             raise ValueError(
                 f"timeout_s must be positive and retries not negative, got {timeout_s}, {retries}"
             )
         self.url = (base_url or os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1").rstrip("/")
+        if not self.url.lower().startswith(("http://", "https://")):
+            raise BadConfig(f"an endpoint's address begins with http:// or https://, got {self.url!r}")
         self._key = key
         self._timeout_s = timeout_s
         self._retries = retries

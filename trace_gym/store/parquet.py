@@ -13,6 +13,7 @@ from typing import Any
 
 from trace_gym.core.budget import Cost
 from trace_gym.core.errors import MissingExtra, RunFolderError, boundary
+from trace_gym.core.files import new_file
 from trace_gym.store.export import StoredEpisode, episode_record
 
 ROWS = 256
@@ -20,7 +21,7 @@ ROWS = 256
 
 
 def write_parquet(episodes: Iterable[StoredEpisode], path: Path) -> int:
-    """Write one row an episode; returns how many. Raises MissingExtra, RunFolderError."""
+    """Write one row an episode to a new file; returns how many. Raises MissingExtra, RunFolderError."""
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -29,7 +30,8 @@ def write_parquet(episodes: Iterable[StoredEpisode], path: Path) -> int:
     schema, count = _schema(pa), 0
     with (
         boundary(RunFolderError, OSError, what=f"cannot write {path}"),
-        pq.ParquetWriter(path, schema, compression="zstd") as writer,
+        new_file(path) as file,
+        pq.ParquetWriter(file.buffer, schema, compression="zstd") as writer,
     ):
         rows: list[dict[str, Any]] = []
         for stored in episodes:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from socket import create_server
 from typing import Any
 
 import uvicorn
@@ -143,7 +144,6 @@ def serve(root: Path, *, port: int, ready: Callable[[str], None]) -> None:
         make_app(root), host="127.0.0.1", port=port, log_level="warning", access_log=False
     )
     server = uvicorn.Server(config)
-    socket = config.bind_socket()
-    socket.listen()  # who reads the address and is quicker than the server waits in line
-    ready(f"http://127.0.0.1:{socket.getsockname()[1]}/")
-    server.run(sockets=[socket])
+    with create_server((config.host, port)) as socket:  # early guests wait in line
+        ready(f"http://127.0.0.1:{socket.getsockname()[1]}/")
+        server.run(sockets=[socket])

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from trace_gym.core.errors import BadConfig, boundary
+from trace_gym.core.files import new_file
 from trace_gym.view import questions
 from trace_gym.view import timeline as times
 from trace_gym.view.page import assembled
@@ -56,7 +57,7 @@ def export(
             data["turns"][f"{step}/{index}/{node}"] = turn
     with (
         boundary(BadConfig, OSError, what=f"the report {file} cannot be written"),
-        file.open("x", encoding="utf-8") as out,
+        new_file(file) as out,
     ):
         out.write(assembled(data))
     return len(chosen)

@@ -19,7 +19,7 @@ from mcp.server.stdio import stdio_server
 
 from trace_gym.core.action import Action, ToolCall, ToolSpec
 from trace_gym.core.check import Verdict
-from trace_gym.core.errors import EnvironmentFailed
+from trace_gym.core.errors import BadConfig, EnvironmentFailed, boundary
 from trace_gym.core.task import Task
 from trace_gym.environment.env import AgenticEnv
 from trace_gym.environment.registry import Suite
@@ -50,7 +50,7 @@ class Desk:
         self._over = ""
 
     async def open(self) -> str:
-        """Begin; the task's first observation. Raises EnvironmentFailed."""
+        """Begin; the task's first observation. Raises EnvironmentFailed, BadConfig."""
 
         def begin() -> str:
             self._env = self._suite.make(split=self._task.split)
@@ -121,7 +121,7 @@ class Desk:
         turns: int | None,
         failure: str | None = None,
     ) -> None:
-        """Write what has come of it, whole or not at all."""
+        """Write what has come of it, whole or not at all. Raises BadConfig where it cannot be written."""
         if self._result is None:
             return
         found = [
@@ -131,12 +131,13 @@ class Desk:
         facts = {"task": self._task.key, "turns": turns, "over": bool(self._over), "success": success}
         whole = {**facts, "reward": reward, "failure": failure, "verdicts": found}
         scratch = self._result.with_name(f"{self._result.name}.part")
-        scratch.write_text(json.dumps(whole, indent=2), encoding="utf-8")
-        scratch.replace(self._result)
+        with boundary(BadConfig, OSError, what=f"the result cannot be written to {self._result}"):
+            scratch.write_text(json.dumps(whole, indent=2), encoding="utf-8")
+            scratch.replace(self._result)
 
 
 async def serve(suite: Suite, task: Task, *, result: Path | None) -> None:
-    """Serve one episode until the client hangs up. Raises EnvironmentFailed."""
+    """Serve one episode until the client hangs up. Raises EnvironmentFailed, BadConfig."""
     desk = Desk(suite, task, result)
 
     async def listed(_: Any, __: mcp_types.PaginatedRequestParams | None) -> mcp_types.ListToolsResult:
