@@ -4,7 +4,7 @@ import pytest
 
 from trace_gym.core.errors import BadConfig, UnknownName
 from trace_gym.core.predictor import Prefix
-from trace_gym.parts import make_predictor, make_scheduler
+from trace_gym.parts import make_agent, make_predictor, make_scheduler
 
 
 def test_schedulers_are_methods_and_pairs() -> None:
@@ -43,6 +43,11 @@ def test_fusion_hands_options_down() -> None:
         make_predictor("fusion", {"bayes": {"rank": 4}}, seed=0)
     with pytest.raises(BadConfig, match="option 'beta' of predictor 'fusion' is a table"):
         make_predictor("fusion", {"beta": 3}, seed=0)
+
+
+def test_an_option_that_an_agent_cannot_do_without_is_asked_for_by_name() -> None:
+    with pytest.raises(BadConfig, match=r"^agent 'chat_api' needs the option 'model'$"):
+        make_agent("chat_api")
 
 
 def test_none_is_none() -> None:

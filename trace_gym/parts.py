@@ -122,6 +122,7 @@ def _learned(name: str, what: str, options: Mapping[str, Any], *, seed: int) -> 
 def with_torch() -> None:
     """See that the training extra is there. Raises MissingExtra with the install command."""
     try:
+        import threadpoolctl  # noqa: F401
         import torch  # noqa: F401
         import transformers  # noqa: F401
     except ModuleNotFoundError as error:
@@ -134,11 +135,17 @@ def _built(
     factory: Callable[..., Any], what: str, options: Mapping[str, Any], given: Mapping[str, Any]
 ) -> Any:
     """Call a constructor with options that must be among its parameters, and of their types."""
-    known = [name for name in inspect.signature(factory).parameters if name not in given]
+    parameters = inspect.signature(factory).parameters
+    known = [name for name in parameters if name not in given]
     for key in options:
         if key not in known:
             raise unknown(f"option of {what}", key, known)
     demand_kinds(factory, options, what=what)
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    for name, parameter in parameters.items():
+        wanted = parameter.kind in named and parameter.default is inspect.Parameter.empty
+        if wanted and name not in {*options, *given}:
+            raise BadConfig(f"{what} needs the option {name!r}")
     try:
         return factory(**options, **given)
     except (TypeError, ValueError) as error:

@@ -188,6 +188,9 @@ def test_plans_are_checked_before_anything_runs(tmp_path: Path) -> None:
         plan(tmp_path, "trace?budgt.tokens=1")
     with pytest.raises(UnknownName, match="regime 'wild'; did you mean 'wide'"):
         plan(tmp_path, regime="wild")
+    for twice in (["uniform", "uniform"], ["trace?cap=2", "trace cap=2"]):
+        with pytest.raises(BadConfig, match=r"'.*' and '.*' would be one run; name one of them"):
+            Plan(load(None, SMALL), twice, [0], tmp_path)
     with pytest.raises(BadConfig, match="at least one method"):
         Plan(load(None, SMALL), [], [0], tmp_path)
     with pytest.raises(BadConfig, match="at least one process"):

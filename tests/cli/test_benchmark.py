@@ -32,3 +32,14 @@ def test_a_benchmark_is_one_report_with_a_weighted_mean(run: Run) -> None:
         "eval", "mine.toml", "--agent", "oracle", "--out", "one", "--resume"
     ).sentence(1)
     assert "evaluated alone" in run("eval", "core", "guess", "--agent", "noop").sentence(2)
+
+
+def test_what_a_benchmark_says_itself_is_not_asked_for_in_vain(run: Run) -> None:
+    Path("mine.toml").write_text(MINE)
+    mine = ("eval", "mine.toml", "--agent", "oracle")
+    says = run(*mine, "-k", "3").sentence(2)
+    assert says == "mine.toml says itself how often its tasks are played: leave -k out"
+    says = run(*mine, "--max-tokens", "9").sentence(2)
+    assert says == "mine.toml says itself what a turn may sample: leave --max-tokens out"
+    told = run(*mine, "--adaptive", "--budget", "trajectories=40")
+    assert "how often a task is played is decided as it goes, not by the benchmark's k" in told.err

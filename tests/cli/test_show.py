@@ -79,6 +79,7 @@ def test_show_tells_what_an_evaluation_found_and_the_tree_of_a_task(run: Run) ->
     assert (facts["episodes"], facts["config"]["tasks"], set(facts["steps_by_number"])) == (8, 4, {"0"})
     with Store.open("one", read_only=True) as store:
         key = next(iter(store.played(0)))
+    assert "name the task, too" in run("show", "one", "--step", "0").sentence(2)
     shown = run("show", "one", key)
     assert shown.code == 0
     for text in (

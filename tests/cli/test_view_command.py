@@ -34,4 +34,5 @@ def test_a_report_holds_as_many_trees_as_it_was_told(run: Run) -> None:
     run("eval", "guess", "--agent", "noop", "--tasks", "3", "--out", "one", "--json")
     assert run("view", "one", "--export", "two.html", "--trees", "2").err == "wrote two.html with 2 trees\n"
     assert run("view", "one", "--export", "none.html", "--trees", "0").err == "wrote none.html with 0 trees\n"
+    assert run("view", "one", "--trees", "2").sentence(2).startswith("--trees bounds an export: add --export")
     assert "-1 is not in the range" in run("view", "one", "--export", "odd.html", "--trees", "-1").sentence(2)

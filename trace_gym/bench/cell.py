@@ -98,12 +98,17 @@ class Cell:
     @property
     def name(self) -> str:
         """A name for files."""
-        return f"{re.sub('[^A-Za-z0-9_+.-]+', '-', self.method)}-seed{self.seed}"
+        return f"{plain_name(self.method)}-seed{self.seed}"
 
     @property
     def file(self) -> Path:
         """The finished cell."""
         return self.folder / f"{self.name}.json"
+
+
+def plain_name(method: str) -> str:
+    """A method's spec as a name for files."""
+    return re.sub("[^A-Za-z0-9_+.-]+", "-", method)
 
 
 def method_of(spec: str) -> tuple[str, dict[str, Any], dict[str, dict[str, Any]]]:

@@ -16,7 +16,7 @@ from statistics import fmean
 from typing import Any
 
 from trace_gym.assemble import Narrator, warm_config
-from trace_gym.bench.cell import IMITATION, OWN_SECTIONS, Cell, configured, method_of, run_cell
+from trace_gym.bench.cell import IMITATION, OWN_SECTIONS, Cell, configured, method_of, plain_name, run_cell
 from trace_gym.bench.comparison import Comparison, compare
 from trace_gym.bench.regime import REGIMES, wide_pool
 from trace_gym.bench.workers import workers
@@ -82,6 +82,13 @@ class Plan:
             raise unknown("regime", self.regime, list(REGIMES))
         if not self.methods or not self.seeds:
             raise BadConfig("a comparison needs at least one method and one seed")
+        named: dict[str, str] = {}
+        for method in self.methods:
+            if plain_name(method) in named:
+                raise BadConfig(
+                    f"{named[plain_name(method)]!r} and {method!r} would be one run; name one of them"
+                )
+            named[plain_name(method)] = method
         if self.baseline is not None and self.baseline not in self.methods:
             raise unknown("baseline", self.baseline, list(self.methods))
         both = sorted(set(self.seeds) & set(self.settings.tuned_on))

@@ -38,6 +38,8 @@ from trace_gym.evaluate.compare import read_evaluated
 from trace_gym.parts import agent_names, make_agent, with_torch
 from trace_gym.store import RunStatus, Store
 
+TURN_TOKENS = 256
+
 
 @click.command(
     "eval",
@@ -53,7 +55,7 @@ from trace_gym.store import RunStatus, Store
 @click.option("--split", type=click.Choice([str(s) for s in Split]), default="test", show_default=True)
 @click.option("-k", "--attempts", default=1, show_default=True, help="Episodes per task.")
 @click.option("--tasks", type=int, help="Tasks per suite at most, a fixed sample.")
-@click.option("--max-tokens", default=256, show_default=True, help="Tokens per turn at most.")
+@click.option("--max-tokens", default=TURN_TOKENS, show_default=True, help="Tokens per turn at most.")
 @click.option(
     "--temperature", type=click.FloatRange(min=0), default=1.0, show_default=True, help="0 is greedy."
 )
@@ -126,6 +128,10 @@ def _parts(given: dict[str, Any]) -> list[Part]:
     if len(given["suites"]) > 1:
         raise BadConfig(f"{named[0]} is a benchmark: it is evaluated alone")
     found = read_benchmark(named[0])
+    if given["attempts"] != 1 and not given["resume"]:
+        raise BadConfig(f"{named[0]} says itself how often its tasks are played: leave -k out")
+    if given["max_tokens"] not in (TURN_TOKENS, found.max_tokens):
+        raise BadConfig(f"{named[0]} says itself what a turn may sample: leave --max-tokens out")
     given["max_tokens"], given["benchmark"] = found.max_tokens, found.content
     most = given["tasks"]
     return [
@@ -139,6 +145,8 @@ def _evaluated(parts: list[Part], config: EvalConfig, given: dict[str, Any]) -> 
     with resumable("eval", given["out"]), ExitStack() as stack:
         rollouts = None if adaptive else sum(each.attempts for each in plan)
         display = stack.enter_context(Display(rollouts=rollouts, quiet=given["as_json"]))
+        if adaptive is not None and any(part.attempts not in (None, 1) for part in parts):
+            display.note("how often a task is played is decided as it goes, not by the benchmark's k")
         agent = _agent(given, [part.suite for part in parts], stack, display)
         store = stack.enter_context(evaluation_store(given)) if given["out"] else None
         if store is not None:

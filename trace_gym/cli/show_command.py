@@ -15,7 +15,7 @@ from trace_gym.cli.runs_command import facts_of
 from trace_gym.cli.tables import folding, interval_text, output, print_report
 from trace_gym.cli.text_tree import notes_of, text_tree
 from trace_gym.core.episode import StopReason
-from trace_gym.core.errors import unknown
+from trace_gym.core.errors import BadConfig, unknown
 from trace_gym.core.tree import Forest, RolloutTree
 from trace_gym.evaluate import summarise
 from trace_gym.statistics import Interval
@@ -52,6 +52,8 @@ def command(run: Path, task: str | None, step: int | None, as_json: bool) -> Non
     """
     with Store.open(run, read_only=True) as store:
         if task is None:
+            if step is not None:
+                raise BadConfig("--step chooses among the trees of a task: name the task, too")
             _show_run(store, as_json)
         else:
             _show_task(store, task, step, as_json)

@@ -25,19 +25,19 @@ from trace_gym.view.runfile import RunFile
 @click.option(
     "--trees",
     type=click.IntRange(min=0),
-    default=MOST_TREES,
-    show_default=True,
-    help="Trees that an export holds at most.",
+    help=f"Trees that an export holds at most.  [default: {MOST_TREES}]",
 )
-def command(folder: Path, port: int, report: Path | None, trees: int) -> None:
+def command(folder: Path, port: int, report: Path | None, trees: int | None) -> None:
     """Look at the run in FOLDER, or at all runs below it: curves, trees, tasks, comparisons, reports.
 
     One local page without outside requests, live while a run goes on. End with Ctrl-C.
     """
     if report is not None:
-        count = export(RunFile(folder), report, trees=trees)
+        count = export(RunFile(folder), report, trees=MOST_TREES if trees is None else trees)
         click.echo(f"wrote {report} with {count} trees", err=True)
         return
+    if trees is not None:
+        raise BadConfig("--trees bounds an export: add --export FILE, or leave it out")
     try:
         from trace_gym.view.app import serve
     except ModuleNotFoundError as error:
