@@ -41,8 +41,11 @@ def words(tmp_path: Path) -> tuple[str, ...]:
 
 
 def interrupted(*words: str) -> list[str]:
-    """What a command said that was interrupted, in a process of its own."""
-    command = [sys.executable, "-m", "trace_gym.cli", *words]
+    """What a command said that was interrupted, in a process of its own, which heeds interrupts even where
+    these tests run in the background, without."""
+    heeds = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    program = f"{heeds}; from trace_gym.cli.main import main; main()"
+    command = [sys.executable, "-c", program, *words]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (ended.returncode, ended.stdout) == (130, "")
     return [line for line in ended.stderr.splitlines() if line]

@@ -391,8 +391,8 @@ def test_closing_ends_every_wait(folders: dict[str, Path], bridge: Bridge, tmp_p
 
 
 class Reckless(ModelAgent):
-    """Has the policy's server killed in the midst of its tenth answer: when one that was asked for later, of
-    a single token, has come."""
+    """Has the policy's server killed in the midst of its tenth answer, a long one: when one that was asked
+    for later, of a single token, has come."""
 
     asked = 0
 
@@ -400,13 +400,14 @@ class Reckless(ModelAgent):
         self.asked += 1
         if self.asked != 10:
             return await super().act(view)
-        answer = asyncio.create_task(super().act(view))
+        answer = asyncio.create_task(self._policy.sample(request(8, max_tokens=400)))
         assert isinstance(self._policy, VllmPolicy)
         assert self._policy.server is not None
         await self._policy.sample(request(7, max_tokens=1))
         assert self._policy.server.number is not None
         os.kill(self._policy.server.number, signal.SIGKILL)
-        return await answer
+        await answer
+        raise AssertionError("the server answered before it was killed")
 
 
 def test_a_killed_server_spoils_episodes_and_is_started_again(
