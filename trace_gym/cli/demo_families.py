@@ -95,6 +95,13 @@ def table(shown: list[Shown]) -> Table:
             made.add_row(each.family, each.suite, each.absent)
             continue
         numbers = [f"{x:.2f}" if x is not None else "-" for x in (each.oracle, each.random)]
-        times = [f"{x:.2g} ms" if x is not None else "-" for x in (each.step_ms, each.fork_ms)]
+        times = [_milliseconds(each.step_ms), _milliseconds(each.fork_ms)]
         made.add_row(each.family, each.suite, *numbers, *times)
     return made
+
+
+def _milliseconds(taken: float | None) -> str:
+    """In two digits, or in whole ones."""
+    if taken is None:
+        return "-"
+    return f"{taken:,.0f} ms" if taken >= 10 else f"{taken:.2g} ms"
