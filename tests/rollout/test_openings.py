@@ -127,6 +127,14 @@ def test_prompts_that_exceed_the_context_are_rejected_once(desk, caplog):
     assert [record.message for record in caplog.records] == ["letter/1 is left out: more than 10 tokens"]
 
 
+def test_where_no_prompt_fits_nobody_is_asked_to_read_nothing(desk):
+    _, read = desk
+    clerk = Clerk()
+    _, found = read(clerk, [[letter(1, 11)]] * 3)
+    assert found == [[], [], []]
+    assert clerk.read_at_once == [1, 1]
+
+
 def test_a_task_that_does_not_begin_is_asked_again_at_the_next_step(desk):
     env, read = desk
     env.broken.add("1")

@@ -71,7 +71,7 @@ class Openings:
         openings = await self._openings(tasks)
         begun = [task for task in tasks if task.key in openings]
         try:
-            read = await self._reader.read([openings[task.key].prompt_ids for task in begun])
+            read = await self._reader.read([openings[task.key].prompt_ids for task in begun]) if begun else []
             states = dict(zip((task.key for task in begun), read, strict=True))
         except ContextExceeded:
             states = await self._read_each(begun, openings)
