@@ -10,21 +10,19 @@ the same features. Leaves out what is common to learned predictors (`head`).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
-from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve, eigh
 from scipy.special import expit
-from threadpoolctl import ThreadpoolController
 
 from trace_gym.core.predictor import Prediction, Prefix
 from trace_gym.core.targets import played, prefixes, taught
 from trace_gym.core.tree import Forest, RolloutTree
+from trace_gym.model.threads import one_thread_of_blas
 from trace_gym.train.features import PLAIN
 from trace_gym.train.head import Array, Head, kind_of, packed, unpacked
 
@@ -102,7 +100,7 @@ class BayesHead(Head):
         cost: list[tuple[float, float] | tuple[None, None]] = [(None, None)] * len(prefixes)
         learnt = self._posterior
         if learnt is not None:
-            with one_thread():
+            with one_thread_of_blas():  # what is multiplied is too small to be shared out
                 x = _design(self._features(prefixes), learnt.centre, learnt.scale, learnt.basis)
                 chance, worth = learnt.success(x)
                 cost = [(turns, tokens) for turns, tokens in np.exp(x @ learnt.cost).tolist()]
@@ -139,7 +137,7 @@ class BayesHead(Head):
         self._lessons = [*self._lessons, self._lessons_of(forest)][-self._memory :]
         self._record(forest)
         labels = sum(len(lessons.outcome) for lessons in self._lessons)
-        with one_thread():
+        with one_thread_of_blas():  # what is multiplied is too small to be shared out
             return {"labels": float(labels)} | (self._fit() if labels else {})
 
     def _lessons_of(self, forest: Forest) -> Lessons:
@@ -201,18 +199,6 @@ def _labels(tree: RolloutTree) -> list[tuple[int, tuple[float, float, float]]]:
             if node not in ends and node in known:
                 found.append((node, (values[tip], float(turns), float(left))))
     return found
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """NumPy and SciPy multiply with one thread meanwhile: sharing out what is so small takes longer."""
-    with _libraries().limit(limits=1, user_api="blas"):
-        yield
-
-
-@lru_cache(maxsize=1)
-def _libraries() -> ThreadpoolController:
-    return ThreadpoolController()
 
 
 def _standardised(features: Array | Matrix, centre: Matrix, scale: Matrix) -> Matrix:
