@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -436,3 +437,17 @@ def test_a_small_model_computes_with_one_thread_and_leaves_them_as_they_were(
     hook.remove()
     assert found == seen
     assert torch.get_num_threads() == 2
+
+
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize(("wanted", "readers"), [(None, 2), (1, 1)])
+def test_prompts_are_read_by_as_many_threads_as_are_allowed(
+    model: PreTrainedModel, wanted: int | None, readers: int
+) -> None:
+    """Copies of the modules, which have the hooks of their originals, read beside the model itself."""
+    machine, found = engine(model, threads=wanted), set()
+    hook = model.register_forward_pre_hook(lambda *given: found.add(threading.get_ident()))
+    rng = np.random.default_rng(6)
+    machine.read([ids(rng.integers(0, 300, 60).tolist()) for _ in range(40)])
+    hook.remove()
+    assert len(found) == readers

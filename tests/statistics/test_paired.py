@@ -161,3 +161,13 @@ def test_classes_of_difficulty():
     shares = (0.0, 0.1, 1 / 3, 0.5, 2 / 3, 0.9, 1.0)
     expected = ["never solved", "hard", "hard", "middle", "middle", "easy", "always solved"]
     assert [difficulty(share) for share in shares] == expected
+
+
+def test_a_family_whose_differences_cancel_but_for_rounding_does_not_differ():
+    rest = [0.1, 0.2, -0.3]
+    assert sum(rest) != 0.0
+    won = {f"w{i}.{j}": 1.0 for i in range(5) for j in range(20)}
+    told = won | {f"n{i}": 0.0 for i in range(4)} | {f"r{i}": each for i, each in enumerate(rest)}
+    found = paired(told, {task: task.split(".")[0] if task[0] != "r" else "rest" for task in told})
+    assert (found.unit, found.clusters, found.p_value) == ("family", 10, 2.0**-4), "five families differ"
+    assert found.needed == 22, "a fifth more, so that six do"

@@ -60,7 +60,8 @@ class Engine:
     `block_bytes` those of remembered prefixes; a prefill computes about `prefill_tokens` at a time, padding
     counted, of which it takes `padding` to save a pass; `threads` is torch's number of threads while rows
     enter and while they decode (None: one for a small model on a CPU, where waiting for others takes longer
-    than their part of a step, and torch's own otherwise); `recorder` is for `Slots`.
+    than their part of a step, and torch's own otherwise; prompts are then read in as many passes at once as
+    torch has threads); `recorder` is for `Slots`.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Engine:
     ) -> None:
         tiny = model.device.type == "cpu" and model.num_parameters() <= SMALL
         self._threads = 1 if threads is None and tiny else threads
+        self._shares_out = threads is None and tiny
         self.rows: list[Row] = []
         self.throughput = Throughput()
         self._max_batch = max_batch
@@ -118,7 +120,7 @@ class Engine:
         """The hidden states (D,) at the ends of prompts of up to SHORT tokens, which take no slots; nothing
         is kept. What neighbours have in common is computed once, so sort them."""
         began = self._clock()
-        sharing = torch.get_num_threads() if self._threads == 1 else None
+        sharing = torch.get_num_threads() if self._shares_out else None
         with threads_of_torch(self._threads):
             hidden = self._memory.read(prompts, threads=sharing)
         self.throughput.fresh += sum(len(prompt_ids) for prompt_ids in prompts)

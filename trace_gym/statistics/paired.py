@@ -81,7 +81,7 @@ def paired(
     sums = np.array([sum(values) for values in groups.values()])
     reach = float(stats.norm.ppf(0.5 + level / 2) + stats.norm.ppf(POWER)) * error
     p_value = sign_flip(sums, draws=draws, seed=seed)
-    fewest, differing = ceil(1 - log2(1 - level)), int(np.count_nonzero(sums))
+    fewest, differing = ceil(1 - log2(1 - level)), int(np.count_nonzero(np.abs(sums) > ROUNDING))
     needed = None
     if mean and differing:
         needed = max(0, ceil(n * max((reach / mean) ** 2, fewest / differing)) - n)
